@@ -1,0 +1,266 @@
+"""What crosses the socket: OpenAI's request and response shapes, our chats, and the `cost` object on every answer.
+
+Both sides import these types, so that client and daemon cannot drift apart. Durations are seconds, energies
+joules, times of day Unix seconds. Fields with None are left out of the JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+MessageStatus = Literal["complete", "streaming", "cancelled", "interrupted", "error"]
+Basis = Literal["measured", "modelled", "simulated"]
+
+
+class Wire(msgspec.Struct, omit_defaults=False, kw_only=True):
+    """Base of all wire types; unknown fields from newer peers are ignored."""
+
+
+class Cost(Wire):
+    """What an answer cost. Host wall time is measured; the device's figures carry their own basis."""
+
+    prompt_tokens: int = 0  # prefilled for this answer (tokens already in a checkpoint are not)
+    cached_tokens: int = 0  # taken from a checkpoint instead of being prefilled
+    completion_tokens: int = 0
+    queue_s: float = 0.0  # measured: waiting for a slot
+    prefill_s: float = 0.0  # measured, host
+    decode_s: float = 0.0  # measured, host, forward passes only
+    sample_s: float = 0.0  # measured, host
+    ttft_s: float | None = None  # measured: from submission to the first token
+    tok_s: float | None = None  # measured: completion tokens per second after the first
+    ms_per_token: float | None = None  # measured: 1000 / tok_s
+    batch: float = 1.0  # mean number of sequences that shared each decode pass
+    macs: int = 0
+    bytes_moved: int = 0  # this sequence's share of its passes
+    device_s: float = 0.0  # the device model's own latency, never mixed with wall time
+    energy_j: float = 0.0
+    basis: Basis = "modelled"  # of device_s
+    energy_basis: Basis = "modelled"  # of energy_j
+    backend: str = ""
+    simulated: bool = False
+    precision: str = ""
+
+
+class Usage(Wire):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+# --- OpenAI: /v1/chat/completions, /v1/completions, /v1/models -------------------------------------------
+
+
+class ChatMessage(Wire):
+    role: str
+    content: str | list[dict[str, Any]] | None = None  # a list of {"type": "text", "text": ...} parts is joined
+
+
+class SamplingFields(Wire):
+    """Everything that shapes the choice of the next token; None means the configured default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    penalty_decay: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+class StreamOptions(Wire):
+    include_usage: bool = False
+
+
+class CompletionBase(SamplingFields):
+    model: str = ""
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    logprobs: bool | int | None = None
+    user: str | None = None
+
+
+class ChatCompletionRequest(CompletionBase):
+    messages: list[ChatMessage]
+    tools: list[Any] | None = None
+    response_format: dict[str, Any] | None = None
+    think: bool | None = None  # extension: RWKV G1's think mode
+
+
+class CompletionRequest(CompletionBase):
+    prompt: str | list[Any]
+    echo: bool = False
+    suffix: str | None = None
+    best_of: int | None = None
+
+
+class TokenizeRequest(Wire):
+    text: str
+
+
+class TokenizeResponse(Wire):
+    tokens: list[int]
+    count: int
+
+
+class ModelCard(Wire, omit_defaults=True):
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "local"
+    precision: str | None = None
+    parameters: int | None = None
+
+
+class ErrorBody(Wire):
+    """OpenAI's error shape plus what to do next."""
+
+    message: str
+    type: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+    hint: str | None = None
+
+
+# --- chats: /v1/chats -------------------------------------------------------------------------------------
+
+
+class Chat(Wire):
+    id: str
+    title: str
+    created_at: float
+    updated_at: float
+    pinned: bool = False
+    system: str = ""
+    head_id: str | None = None  # the last message of the branch being shown
+    messages: int = 0
+
+
+class Message(Wire):
+    id: str
+    chat_id: str
+    parent_id: str | None
+    role: Role
+    content: str
+    status: MessageStatus
+    created_at: float
+    finish_reason: FinishReason | None = None
+    siblings: int = 1  # how many alternatives share this parent
+    sibling_index: int = 0
+    cost: Cost | None = None
+
+
+class ChatView(Wire):
+    """A chat and the messages from its root to its head."""
+
+    chat: Chat
+    messages: list[Message]
+
+
+class NewChat(Wire):
+    title: str | None = None
+    system: str | None = None
+
+
+class ChatPatch(Wire):
+    title: str | None = None
+    pinned: bool | None = None
+    head_id: str | None = None  # undo, or show another branch
+
+
+class SendMessage(SamplingFields):
+    """A user turn. `parent_id` (default: the head) makes it an edit of, or a branch beside, what follows that message."""
+
+    content: str
+    parent_id: str | None = None
+    root: bool = False  # True: parent is the chat's root (edit of the very first message)
+    think: bool | None = None
+
+
+class Regenerate(SamplingFields):
+    """Answer a user message again, as a sibling of its earlier answers; default: the last user message."""
+
+    message_id: str | None = None
+    think: bool | None = None
+
+
+class Fork(Wire):
+    message_id: str | None = None  # the last message the new chat keeps; default: the head
+
+
+# --- events of a chat's stream (server-sent events, one JSON object each, tagged by `event`) ----------------
+
+
+class Event(Wire, tag_field="event"):
+    """Base of stream events."""
+
+
+class Started(Event, tag="started"):
+    user_message: Message
+    message_id: str  # of the reply being written
+
+
+class Delta(Event, tag="delta"):
+    text: str
+    tokens: int = 1
+    cost: Cost | None = None  # running totals, on every event
+
+
+class Finished(Event, tag="finished"):
+    message: Message
+    usage: Usage
+    cost: Cost
+
+
+class Failed(Event, tag="failed"):
+    error: ErrorBody
+
+
+StreamEvent = Started | Delta | Finished | Failed
+
+
+# --- /readyz ------------------------------------------------------------------------------------------------
+
+
+class BackendStatus(Wire):
+    name: str
+    description: str
+    simulated: bool
+    precision: str
+    threads: int | None = None
+
+
+class ModelStatus(Wire):
+    name: str
+    parameters: int
+    layers: int
+    width: int
+    vocab: int
+    bytes: int
+    template: str
+    sha256: str
+
+
+class EngineStatus(Wire):
+    live: int  # sequences in the batch
+    queued: int
+    max_batch: int
+    tokens_total: int = 0
+
+
+class Ready(Wire):
+    ready: bool
+    version: str
+    pid: int
+    started_at: float
+    model: ModelStatus | None = None
+    backend: BackendStatus | None = None
+    engine: EngineStatus | None = None
+    reason: str | None = None  # why not ready
