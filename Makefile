@@ -1,0 +1,73 @@
+# Every target sets up what it needs in .venv; a second run finds the stamps and starts at once.
+# `make test PYTHON=python3.13` picks an interpreter; `make test ARGS="-k paths"` passes arguments on.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+RUN    := $(VENV)/.run-stamp
+DEV    := $(VENV)/.dev-stamp
+ARGS   ?=
+
+# pip must take these files as written, whatever the user's own pip settings add.
+LOCKED := install --quiet --require-hashes
+# The lock holds the build backend, so the editable install needs no network and no second resolver.
+SELF   := install --quiet --no-deps --no-build-isolation --editable .
+# A folder named `backends` in the working directory must never win over ours.
+export PYTHONSAFEPATH := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help chat test lint bench lock clean
+
+help:
+	@echo "make chat    talk to the assistant in this terminal"
+	@echo "make test    run all tests"
+	@echo "make lint    check style and import rules"
+	@echo "make bench   measure speed on this machine"
+	@echo "make lock    renew requirements/*.txt (needs the network)"
+	@echo "make clean   delete .venv and build results"
+
+chat: $(RUN)
+	@exec $(BIN)/assistant chat $(ARGS)
+
+test: $(DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+bench: $(DEV)
+	$(BIN)/python -m pytest -m bench -s $(ARGS)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or later is needed, and '$(PYTHON)' is missing or older." >&2; \
+	  echo "hint: install one (Debian: apt install python3 python3-venv)," >&2; \
+	  echo "      or name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "error: '$(PYTHON)' comes without its venv module." >&2; \
+	  echo "hint: install it (Debian: apt install python3-venv; Fedora has it in python3)" >&2; \
+	  exit 1; }
+	@echo "Creating $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what the assistant needs (once) ..."
+	@$(PIP) $(LOCKED) -r requirements/run.txt
+	@$(PIP) $(SELF)
+	@touch $@
+
+$(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "Installing what the tests need (once) ..."
+	@$(PIP) $(LOCKED) -r requirements/dev.txt
+	@$(PIP) $(SELF)
+	@touch $@
+
+lock:
+	@PYTHON="$(PYTHON)" sh requirements/lock.sh
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find assistant backends tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,136 @@
+"""The configuration file: TOML into frozen structs, with errors that name the key and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from assistant import paths
+from assistant.errors import ConfigError
+
+Count = Annotated[int, Meta(ge=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model answers."""
+
+    name: str = "default"  # a name in the store; "default" is the embedded model
+    precision: str = "auto"  # as stored, or one that the backend offers: "fp32", "int8", ...
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """Which device runs it."""
+
+    name: str = "reference"
+    threads: Annotated[int, Meta(ge=0)] = 0  # 0: as many as there are cores
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How a token is drawn, unless a request says otherwise."""
+
+    temperature: Annotated[float, Meta(ge=0, le=5)] = 0.8  # 0: always the likeliest
+    top_p: Fraction = 0.6
+    top_k: Annotated[int, Meta(ge=0)] = 0  # 0: no limit
+    presence_penalty: Penalty = 0.2
+    frequency_penalty: Penalty = 0.2
+    penalty_decay: Fraction = 0.996  # per token, so that old words become free again
+    seed: Annotated[int, Meta(ge=0)] | None = None  # none: a new one for each reply
+    max_tokens: Count = 1024
+
+
+class Daemon(msgspec.Struct, frozen=True, kw_only=True):
+    """The background process that holds the model."""
+
+    idle_exit_s: Annotated[float, Meta(ge=0)] = 900.0  # 0: never
+    max_batch: Count = 8  # conversations that share one pass over the weights
+    prefill_chunk: Count = 64  # prompt tokens between two decode steps of the others
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept on disk."""
+
+    enabled: bool = True
+    checkpoint_cap_mb: Annotated[int, Meta(ge=0)] = 512  # the oldest go first
+
+
+class Tui(msgspec.Struct, frozen=True, kw_only=True):
+    """How the terminal looks."""
+
+    theme: str = "textual-dark"
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings; a file states only what differs from these."""
+
+    model: Model = msgspec.field(default_factory=Model)
+    backend: Backend = msgspec.field(default_factory=Backend)
+    sampling: Sampling = msgspec.field(default_factory=Sampling)
+    daemon: Daemon = msgspec.field(default_factory=Daemon)
+    history: History = msgspec.field(default_factory=History)
+    tui: Tui = msgspec.field(default_factory=Tui)
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    field.name: field.type for field in msgspec.structs.fields(Config)
+}
+
+
+def load(path: Path | None = None) -> Config:
+    """Read the file, or the usual one; no file means the defaults."""
+    file = Path(path) if path else paths.config_file()
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if path is None:
+            return Config()
+        raise ConfigError("there is no such configuration file", where=file) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError("cannot read the configuration", where=file, why=error) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError("the configuration is not valid TOML", where=file, why=error) from error
+    _refuse_unknown(table, file)
+    return Config(**{name: _section(name, table[name], file) for name in table})
+
+
+def _refuse_unknown(table: dict[str, Any], file: Path) -> None:
+    keys = {name: struct.__struct_fields__ for name, struct in SECTIONS.items()}
+    for name, section in table.items():
+        if name not in SECTIONS:
+            homes = [f"[{home}] {name}" for home, known in keys.items() if name in known]
+            hint = f"Did you mean {homes[0]}?" if homes else _did_you_mean(name, SECTIONS)
+            raise ConfigError(f"unknown section or key '{name}'", where=file, hint=hint)
+        if not isinstance(section, dict):
+            raise ConfigError(f"'{name}' is a section", where=file, hint=f"Write it as [{name}]")
+        for key in section:
+            if key not in keys[name]:
+                hint = _did_you_mean(key, keys[name])
+                raise ConfigError(f"unknown key '{key}' in [{name}]", where=file, hint=hint)
+
+
+def _section(name: str, section: dict[str, Any], file: Path) -> msgspec.Struct:
+    try:
+        return msgspec.convert(section, SECTIONS[name])
+    except msgspec.ValidationError as error:
+        # msgspec ends its message with the place: "Expected `int`, got `str` - at `$.threads`".
+        why, _, place = str(error).partition(" - at ")
+        key = re.sub(r"^`\$\.?|`$", "", place)
+        why = why.replace("`", "").replace("Expected", "expected", 1)
+        raise ConfigError(
+            f"wrong value for '{key}' in [{name}]",
+            where=file,
+            why=f"{why} (it says {section.get(key)!r})",
+        ) from error
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}"
