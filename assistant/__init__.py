@@ -1,4 +1,4 @@
-"""The assistant: everything a person or a program meets, from the terminal down to the scheduler."""
+"""The assistant: all that a person or a program meets, from the terminal to the scheduler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration file: TOML into frozen structs, with errors that name the key and the remedy."""
+"""The configuration file: TOML into frozen structs, with errors that name key and remedy."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: Penalty = 0.2
     frequency_penalty: Penalty = 0.2
     penalty_decay: Fraction = 0.996  # per token, so that old words become free again
-    seed: Annotated[int, Meta(ge=0)] | None = None  # none: a new one for each reply
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None  # none: a new one for each reply
     max_tokens: Count = 1024
 
 

@@ -1,7 +1,7 @@
 """Every folder and file of the assistant, and the only reader of the variables that move them.
 
-Order of authority: `ASSISTANT_HOME` (one folder for everything), the folders that systemd hands to a
-service (`STATE_DIRECTORY` and its siblings), then the XDG base directories.
+Order of authority: `ASSISTANT_HOME` (one folder for everything), the folders that systemd hands to
+a service (`STATE_DIRECTORY` and its siblings), then the XDG base directories.
 Functions name paths and create nothing; `ensure_private_dir` creates.
 """
 
@@ -28,8 +28,8 @@ def config_file() -> Path:
 def data_dir() -> Path:
     """What is costly to get again: the model store.
 
-    A service may write to its state directory only, so there the data is a folder of that. A user's
-    unit therefore sets no `StateDirectory=`: it has to find the models that the user's commands add.
+    A service may write to its state directory only, so there the data is a folder of that. A
+    user's unit therefore sets no `StateDirectory=`: it has to find the models that the user adds.
     """
     if not _home_override() and os.environ.get("STATE_DIRECTORY"):
         return state_dir() / "data"
@@ -86,12 +86,12 @@ def daemon_log() -> Path:
 
 
 def daemon_lock() -> Path:
-    """Held by the one daemon of a socket; beside the socket, so that it is local and short-lived."""
+    """Held by the one daemon of a socket; beside it, so that it is local and short-lived."""
     return socket_path().with_suffix(".lock")
 
 
 def shipped_dir(name: str) -> Path:
-    """A data folder that ships with the program: in the wheel, or beside the packages in a checkout."""
+    """A data folder that ships with us: in the wheel, or beside the packages in a checkout."""
     package = Path(__file__).resolve().parent
     installed = package / "_data" / name
     return installed if installed.is_dir() else package.parent / name
@@ -145,5 +145,5 @@ def _base(systemd_variable: str, kind: str) -> Path:
 
 
 def _short_runtime_dir() -> Path:
-    """Sticky /tmp protects the name once it is ours; `ensure_private_dir` refuses it if it is not."""
+    """Sticky /tmp protects the name once it is ours; `ensure_private_dir` refuses another's."""
     return Path(f"/tmp/{APP}-{os.getuid()}")

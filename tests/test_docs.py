@@ -1,0 +1,67 @@
+"""The documentation promises only what exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#\s]+)")
+
+
+def test_readme_opens_with_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    kind, body = FENCE.search(text).groups()
+    assert (kind, body) == ("console", "$ make chat\n$ make test\n")
+    before = text[: text.index("```")].split("\n", 1)
+    assert before[0].startswith("# ")
+    assert before[1].strip() == "", "nothing may stand between the title and the commands"
+
+
+def test_make_targets_in_the_documentation_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    for page in PAGES:
+        for _, body in FENCE.findall(page.read_text(encoding="utf-8")):
+            assert set(re.findall(r"^\$ make ([a-z]+)", body, re.MULTILINE)) <= targets, page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def _examples() -> list[tuple[str, list[str]]]:
+    return [
+        (str(page.relative_to(ROOT)), command.split())
+        for page in PAGES
+        for kind, body in FENCE.findall(page.read_text(encoding="utf-8"))
+        if kind == "console"
+        for command in re.findall(r"^\$ assistant (.+)$", body, re.MULTILINE)
+    ]
+
+
+def test_subcommands_in_examples_exist() -> None:
+    if importlib.util.find_spec("assistant.cli") is None:
+        pytest.skip("assistant.cli is not built yet")
+    import click
+
+    from assistant import cli
+
+    group = cli.main
+    if not isinstance(group, click.Group):
+        group = next(v for v in vars(cli).values() if isinstance(v, click.Group))
+    for page, words in _examples():
+        command: click.Command | None = group
+        for word in words:
+            # Options and arguments end the chain of command names.
+            if not isinstance(command, click.Group) or not re.fullmatch(r"[a-z][a-z-]*", word):
+                break
+            command = command.get_command(click.Context(command), word)
+            assert command is not None, f"{page}: `assistant {' '.join(words)}`: no '{word}'"
