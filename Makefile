@@ -9,12 +9,14 @@ RUN    := $(VENV)/.run-stamp
 DEV    := $(VENV)/.dev-stamp
 ARGS   ?=
 
-# pip must take these files as written, whatever the user's own pip settings add.
+# With hashes it does not matter which index or cache a file comes from.
 LOCKED := install --quiet --require-hashes
 # The lock holds the build backend, so the editable install needs no network and no second resolver.
 SELF   := install --quiet --no-deps --no-build-isolation --editable .
 # A folder named `backends` in the working directory must never win over ours.
 export PYTHONSAFEPATH := 1
+# Some machines set this for everyone, and pip then refuses to install into an environment.
+export PIP_USER := 0
 
 .DEFAULT_GOAL := help
 .PHONY: help chat test lint bench lock clean
@@ -51,7 +53,7 @@ $(BIN)/python:
 	  echo "hint: install it (Debian: apt install python3-venv; Fedora has it in python3)" >&2; \
 	  exit 1; }
 	@echo "Creating $(VENV) ..."
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what the assistant needs (once) ..."
