@@ -87,14 +87,14 @@ class CompletionBase(SamplingFields):
     user: str | None = None
 
 
-class ChatCompletionRequest(CompletionBase):
+class ChatCompletionRequest(CompletionBase, kw_only=True):
     messages: list[ChatMessage]
     tools: list[Any] | None = None
     response_format: dict[str, Any] | None = None
     think: bool | None = None  # extension: RWKV G1's think mode
 
 
-class CompletionRequest(CompletionBase):
+class CompletionRequest(CompletionBase, kw_only=True):
     prompt: str | list[Any]
     echo: bool = False
     suffix: str | None = None
@@ -175,7 +175,7 @@ class ChatPatch(Wire):
     head_id: str | None = None  # undo, or show another branch
 
 
-class SendMessage(SamplingFields):
+class SendMessage(SamplingFields, kw_only=True):
     """A user turn. `parent_id` (default: the head) makes it an edit of, or a branch beside, what follows that message."""
 
     content: str
