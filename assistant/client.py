@@ -1,0 +1,249 @@
+"""The daemon's API as typed calls: HTTP over its unix socket in, wire types and event streams out.
+
+httpx takes 0.2 s to import: that happens with the first request, never before the first paint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from assistant import paths, sse, wire
+from assistant.errors import EXIT_RETRY, AssistantError, DaemonUnavailable, RequestError
+
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+ANSWER_TIMEOUT_S = 30.0
+SILENCE_TIMEOUT_S = 120.0
+"""A stream carries a ping every few seconds; this much silence means that nobody is there."""
+
+HINT_START = "Start it with `assistant serve`, or look into the log: `assistant logs`"
+HINT_CUT = "The message and the partial reply are kept: send again or regenerate"
+
+
+class DaemonSlow(DaemonUnavailable):
+    """The daemon is there but does not answer in time: busy, not gone."""
+
+    exit_code: ClassVar[int] = EXIT_RETRY
+
+
+class ReplyCut(DaemonUnavailable):
+    """The daemon went away in the middle of a reply."""
+
+    exit_code: ClassVar[int] = EXIT_RETRY
+
+
+class _Chats(wire.Wire):
+    data: list[wire.Chat]
+
+
+class _Deleted(wire.Wire):
+    deleted: bool
+
+
+class _Cancelled(wire.Wire):
+    cancelled: int
+
+
+class _Error(wire.Wire):
+    error: wire.ErrorBody
+
+
+class Client:
+    """One client of one daemon; `async with`, or `aclose()` at the end."""
+
+    def __init__(self, socket: Path | None = None):
+        self.socket = Path(socket or paths.socket_path())
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        if "_http" in self.__dict__:
+            await self._http.aclose()
+            del self.__dict__["_http"]
+
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        import httpx
+
+        return httpx.AsyncClient(
+            # A connection per request: opening one costs microseconds on a unix socket, and none
+            # of them can be stale after a restart of the daemon.
+            transport=httpx.AsyncHTTPTransport(
+                uds=str(self.socket), limits=httpx.Limits(max_keepalive_connections=0)
+            ),
+            base_url="http://localhost",
+            timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=5.0),
+            trust_env=False,  # a proxy variable must not send a local chat anywhere
+        )
+
+    # --- state of the daemon ---
+
+    async def ready(self) -> wire.Ready:
+        """What the daemon runs, or why it cannot answer yet (`ready` false)."""
+        status, body = await self._exchange("GET", "/readyz")
+        if status not in (200, 503):
+            raise _refusal(status, body)
+        return _decode(body, wire.Ready)
+
+    # --- chats ---
+
+    async def chats(self) -> list[wire.Chat]:
+        """All chats: pinned first, then the newest."""
+        return (await self._request("GET", "/v1/chats", answer=_Chats)).data
+
+    async def create_chat(self, title: str | None = None, system: str | None = None) -> wire.Chat:
+        body = wire.NewChat(title=title, system=system)
+        return await self._request("POST", "/v1/chats", body, answer=wire.Chat)
+
+    async def chat(self, chat_id: str) -> wire.ChatView:
+        return await self._request("GET", _chat(chat_id), answer=wire.ChatView)
+
+    async def patch_chat(self, chat_id: str, patch: wire.ChatPatch) -> wire.ChatView:
+        return await self._request("PATCH", _chat(chat_id), patch, answer=wire.ChatView)
+
+    async def delete_chat(self, chat_id: str) -> bool:
+        return (await self._request("DELETE", _chat(chat_id), answer=_Deleted)).deleted
+
+    async def fork(self, chat_id: str, message_id: str | None = None) -> wire.ChatView:
+        """A new chat that shares everything up to `message_id` (default: the head)."""
+        body = wire.Fork(message_id=message_id)
+        return await self._request("POST", _chat(chat_id, "fork"), body, answer=wire.ChatView)
+
+    async def cancel(self, chat_id: str) -> int:
+        """Stop what the chat is generating; how many generations that were."""
+        answer = await self._request("POST", _chat(chat_id, "cancel"), answer=_Cancelled)
+        return answer.cancelled
+
+    # --- generation; closing the iterator cancels it ---
+
+    def stream_message(
+        self, chat_id: str, message: wire.SendMessage
+    ) -> AsyncGenerator[wire.StreamEvent, None]:
+        return self._stream(_chat(chat_id, "messages"), message)
+
+    def stream_regenerate(
+        self, chat_id: str, request: wire.Regenerate
+    ) -> AsyncGenerator[wire.StreamEvent, None]:
+        return self._stream(_chat(chat_id, "regenerate"), request)
+
+    # --- HTTP ---
+
+    async def _exchange(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        try:
+            response = await self._http.request(method, path, **_payload(body))
+        except Exception as error:
+            raise self._translated(error) from error
+        return response.status_code, response.content
+
+    async def _request(
+        self, method: str, path: str, body: Any = None, answer: type[T] | Any = Any
+    ) -> T:
+        status, content = await self._exchange(method, path, body)
+        if status >= 400:
+            raise _refusal(status, content)
+        return _decode(content, answer)
+
+    async def _stream(self, path: str, body: Any) -> AsyncGenerator[wire.StreamEvent, None]:
+        import httpx
+
+        timeout = httpx.Timeout(SILENCE_TIMEOUT_S, connect=5.0)
+        request = self._http.build_request("POST", path, timeout=timeout, **_payload(body))
+        try:
+            response = await self._http.send(request, stream=True)
+        except httpx.HTTPError as error:
+            raise self._translated(error) from error
+        try:
+            if response.status_code >= 400:
+                raise _refusal(response.status_code, await response.aread())
+            async for payload in sse.payloads(response.aiter_raw()):
+                if payload == sse.DONE:
+                    return
+                yield _decode(payload, wire.StreamEvent)
+        except httpx.HTTPError as error:
+            raise self._cut(error) from error
+        finally:
+            await response.aclose()  # an unfinished stream: the daemon sees it and stops
+        raise self._cut("the stream ended early")
+
+    def _cut(self, why: object) -> ReplyCut:
+        return ReplyCut("the daemon went away in the middle of a reply", why=why, hint=HINT_CUT)
+
+    def _translated(self, error: Exception) -> Exception:
+        import httpx
+
+        if isinstance(error, httpx.TimeoutException):
+            return DaemonSlow(
+                "the daemon does not answer in time",
+                where=self.socket,
+                hint="It may be busy or stopped: try again, or look into its log",
+            )
+        if isinstance(error, httpx.HTTPError):
+            # httpx hides the reason (no such file, refused) two causes below.
+            root: BaseException = error
+            while root.__cause__ or root.__context__:
+                root = root.__cause__ or root.__context__
+            why = getattr(root, "strerror", None) or str(root) or type(root).__name__
+            return DaemonUnavailable(
+                "no daemon answers", where=self.socket, why=why, hint=HINT_START
+            )
+        return error
+
+
+def call(work: Callable[[Client], Awaitable[T]], socket: Path | None = None) -> T:
+    """Run one piece of work for a command that is not asynchronous: `call(lambda c: c.chats())`."""
+
+    async def run() -> T:
+        async with Client(socket) as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+def _chat(chat_id: str, verb: str = "") -> str:
+    # Quoted: an id typed by a person must not become another path.
+    return f"/v1/chats/{quote(chat_id, safe='')}" + (f"/{verb}" if verb else "")
+
+
+def _payload(body: Any) -> dict[str, Any]:
+    if body is None:
+        return {}
+    fields = {key: value for key, value in msgspec.to_builtins(body).items() if value is not None}
+    return {
+        "content": msgspec.json.encode(fields),
+        "headers": {"content-type": "application/json"},
+    }
+
+
+def _decode(content: bytes, answer: Any) -> Any:
+    try:
+        return msgspec.json.decode(content, type=answer)
+    except msgspec.DecodeError as error:
+        raise AssistantError(
+            "the daemon's answer is not understood",
+            why=error,
+            hint="Client and daemon may be of different versions: restart the daemon",
+        ) from error
+
+
+def _refusal(status: int, content: bytes) -> RequestError:
+    try:
+        body = msgspec.json.decode(content, type=_Error).error
+    except msgspec.DecodeError:
+        body = wire.ErrorBody(message=f"the daemon answered with HTTP status {status}")
+    return RequestError(
+        body.message, status=status, code=body.code or body.type, where=body.param, hint=body.hint
+    )

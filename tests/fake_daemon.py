@@ -1,0 +1,347 @@
+"""A daemon without a model: the chat API over a unix socket, with scripted replies and deaths.
+
+Every id, time and cost is fixed, so that a screen drawn from it is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from assistant import wire
+
+NOW = 1_800_000_000.0
+VERSION = "0.0.0-test"
+
+
+@dataclass
+class Reply:
+    """One scripted answer. `hold` stops before the chunk of that index until `release` is set."""
+
+    chunks: list[str] = field(default_factory=lambda: ["Hello ", "from ", "the ", "fake."])
+    hold: int | None = None
+    die_at: int | None = None  # the process dies before this chunk
+    error: wire.ErrorBody | None = None  # a `failed` event after the chunks
+    status: int = 200  # an HTTP error instead of a stream (with `error`)
+    basis: wire.Basis = "modelled"
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class FakeDaemon:
+    """Holds chats in memory and outlives its own "process": `start`, `kill`, `start` again."""
+
+    def __init__(self, socket: Path):
+        self.socket = socket
+        self.chats: dict[str, wire.Chat] = {}
+        self.messages: dict[str, wire.Message] = {}
+        self.replies: deque[Reply] = deque()
+        self.requests: list[tuple[str, str, dict[str, Any]]] = []
+        self.ready = True
+        self.reason = "the model is being loaded"
+        self.simulated = False
+        self._counter = 0
+        self._cancels: dict[str, asyncio.Event] = {}
+        self._server: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    # --- life ---
+
+    async def start(self) -> None:
+        self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.socket.unlink(missing_ok=True)
+        config = uvicorn.Config(
+            self.app(), uds=str(self.socket), log_level="error", lifespan="off", ws="none"
+        )
+        self._server = uvicorn.Server(config)
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+        self._serving = asyncio.create_task(self._server.serve())
+        while not self._server.started:
+            await asyncio.sleep(0.005)
+
+    async def kill(self) -> None:
+        """Like `kill -9`: no goodbye on any connection; what was being written is interrupted."""
+        if self._server is None or self._serving is None:
+            return
+        for listener in self._server.servers:
+            listener.close()
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()
+        self._server.force_exit = self._server.should_exit = True
+        await asyncio.wait([self._serving])
+        self._server = self._serving = None
+        self.socket.unlink(missing_ok=True)
+        for message in self.messages.values():
+            if message.status == "streaming":
+                message.status = "interrupted"
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/healthz", self.healthz),
+                Route("/readyz", self.readyz),
+                Route("/v1/chats", self.list_chats, methods=["GET"]),
+                Route("/v1/chats", self.new_chat, methods=["POST"]),
+                Route("/v1/chats/{id}", self.view_chat, methods=["GET"]),
+                Route("/v1/chats/{id}", self.patch_chat, methods=["PATCH"]),
+                Route("/v1/chats/{id}", self.delete_chat, methods=["DELETE"]),
+                Route("/v1/chats/{id}/messages", self.send, methods=["POST"]),
+                Route("/v1/chats/{id}/regenerate", self.regenerate, methods=["POST"]),
+                Route("/v1/chats/{id}/cancel", self.cancel, methods=["POST"]),
+            ]
+        )
+
+    # --- content that a test plants ---
+
+    def add_chat(self, title: str, *turns: str) -> str:
+        """A chat whose messages alternate between the user and the assistant."""
+        chat = wire.Chat(id=self._id("chat"), title=title, created_at=NOW, updated_at=NOW)
+        self.chats[chat.id] = chat
+        for index, text in enumerate(turns):
+            message = self._message(chat, chat.head_id, "assistant" if index % 2 else "user", text)
+            message.status = "complete"
+            if index % 2:
+                message.cost = self.cost(len(text.split()))
+        return chat.id
+
+    def texts(self, chat_id: str) -> list[str]:
+        return [message.content for message in self._branch(self.chats[chat_id])]
+
+    def cost(self, tokens: int, basis: wire.Basis = "modelled") -> wire.Cost:
+        return wire.Cost(
+            prompt_tokens=12,
+            completion_tokens=tokens,
+            ttft_s=0.120,
+            tok_s=25.0,
+            ms_per_token=40.0,
+            energy_j=0.25 * tokens,
+            device_s=0.002 * tokens,
+            basis=basis,
+            energy_basis=basis,
+            backend="fake",
+            simulated=basis == "simulated",
+            precision="fp32",
+        )
+
+    # --- routes ---
+
+    async def healthz(self, _request: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def readyz(self, _request: Request) -> Response:
+        ready = wire.Ready(ready=self.ready, version=VERSION, pid=1, started_at=NOW)
+        if self.ready:
+            ready.model = wire.ModelStatus(
+                name="test-3m",
+                parameters=3_100_000,
+                layers=6,
+                width=192,
+                vocab=4096,
+                bytes=12_400_000,
+                template="user-assistant",
+                sha256="0" * 64,
+            )
+            ready.backend = wire.BackendStatus(
+                name="fake",
+                description="a device of the tests",
+                simulated=self.simulated,
+                precision="fp32",
+            )
+            ready.engine = wire.EngineStatus(live=0, queued=0, max_batch=8)
+        else:
+            ready.reason = self.reason
+        return _json(ready, 200 if self.ready else 503)
+
+    async def list_chats(self, _request: Request) -> Response:
+        newest_first = list(self.chats.values())[::-1]
+        newest_first.sort(key=lambda chat: not chat.pinned)
+        return _json({"data": newest_first})
+
+    async def new_chat(self, request: Request) -> Response:
+        body = await self._body(request, wire.NewChat)
+        chat = wire.Chat(
+            id=self._id("chat"),
+            title=body.title or "New chat",
+            created_at=NOW,
+            updated_at=NOW,
+            system=body.system or "",
+        )
+        self.chats[chat.id] = chat
+        return _json(chat)
+
+    async def view_chat(self, request: Request) -> Response:
+        chat = self.chats.get(request.path_params["id"])
+        if chat is None:
+            return _error(404, wire.ErrorBody(message="there is no such chat", code="not_found"))
+        return self._view(chat)
+
+    async def patch_chat(self, request: Request) -> Response:
+        body = await self._body(request, wire.ChatPatch)
+        chat = self.chats[request.path_params["id"]]
+        chat.head_id = body.head_id or chat.head_id
+        chat.title = body.title or chat.title
+        return self._view(chat)
+
+    async def delete_chat(self, request: Request) -> Response:
+        await self._body(request, None)
+        self.chats.pop(request.path_params["id"])
+        return _json({"deleted": True})
+
+    async def send(self, request: Request) -> Response:
+        body = await self._body(request, wire.SendMessage)
+        chat = self.chats[request.path_params["id"]]
+        script = self.replies.popleft() if self.replies else Reply()
+        if script.status >= 400 and script.error:
+            return _error(script.status, script.error)
+        parent_id = None if body.root else body.parent_id or chat.head_id
+        message = self._message(chat, parent_id, "user", body.content)
+        message.status = "complete"
+        return self._stream(chat, message, script)
+
+    async def regenerate(self, request: Request) -> Response:
+        body = await self._body(request, wire.Regenerate)
+        chat = self.chats[request.path_params["id"]]
+        users = [message for message in self._branch(chat) if message.role == "user"]
+        message = self.messages[body.message_id] if body.message_id else users[-1]
+        return self._stream(chat, message, self.replies.popleft() if self.replies else Reply())
+
+    async def cancel(self, request: Request) -> Response:
+        await self._body(request, None)
+        event = self._cancels.get(request.path_params["id"])
+        if event:
+            event.set()
+        return _json({"cancelled": int(event is not None)})
+
+    # --- parts ---
+
+    def _stream(self, chat: wire.Chat, user: wire.Message, script: Reply) -> StreamingResponse:
+        reply = self._message(chat, user.id, "assistant", "")
+        return StreamingResponse(
+            self._events(chat, user, reply, script), media_type="text/event-stream"
+        )
+
+    async def _events(
+        self, chat: wire.Chat, user: wire.Message, reply: wire.Message, script: Reply
+    ) -> AsyncIterator[bytes]:
+        cancel = self._cancels[chat.id] = asyncio.Event()
+        tokens = 0
+        try:
+            yield _event(wire.Started(user_message=user, message_id=reply.id))
+            yield b": ping\n\n"
+            for index, chunk in enumerate(script.chunks):
+                if index == script.hold:
+                    script.held.set()
+                    await _first(script.release.wait(), cancel.wait())
+                if cancel.is_set():
+                    break
+                if index == script.die_at:
+                    _keep(asyncio.create_task(self.kill()))
+                    await asyncio.Event().wait()
+                tokens += 1
+                reply.content += chunk
+                cost = self.cost(tokens, script.basis)
+                yield _event(wire.Delta(text=chunk, cost=cost))
+                await asyncio.sleep(0)
+            if script.error:
+                reply.status, reply.finish_reason = "error", "error"
+                yield _event(wire.Failed(error=script.error))
+            else:
+                reply.status = "cancelled" if cancel.is_set() else "complete"
+                reply.finish_reason = "cancelled" if cancel.is_set() else "stop"
+                reply.cost = self.cost(tokens, script.basis)
+                usage = wire.Usage(
+                    prompt_tokens=12, completion_tokens=tokens, total_tokens=12 + tokens
+                )
+                yield _event(wire.Finished(message=reply, usage=usage, cost=reply.cost))
+            yield b"data: [DONE]\n\n"
+        except asyncio.CancelledError:
+            reply.status = "cancelled"
+            raise
+        finally:
+            self._cancels.pop(chat.id, None)
+
+    def _message(
+        self, chat: wire.Chat, parent_id: str | None, role: wire.Role, content: str
+    ) -> wire.Message:
+        message = wire.Message(
+            id=self._id("msg"),
+            chat_id=chat.id,
+            parent_id=parent_id,
+            role=role,
+            content=content,
+            status="streaming",
+            created_at=NOW,
+        )
+        self.messages[message.id] = message
+        chat.head_id = message.id
+        return message
+
+    def _branch(self, chat: wire.Chat) -> list[wire.Message]:
+        branch: list[wire.Message] = []
+        message_id = chat.head_id
+        while message_id:
+            message = self.messages[message_id]
+            alike = [
+                other
+                for other in self.messages.values()
+                if (other.chat_id, other.parent_id) == (chat.id, message.parent_id)
+            ]
+            message.siblings = len(alike)
+            message.sibling_index = alike.index(message)
+            branch.insert(0, message)
+            message_id = message.parent_id
+        return branch
+
+    def _view(self, chat: wire.Chat) -> Response:
+        return _json(wire.ChatView(chat=chat, messages=self._branch(chat)))
+
+    async def _body(self, request: Request, kind: Any) -> Any:
+        content = await request.body() or b"{}"
+        self.requests.append((request.method, request.url.path, msgspec.json.decode(content)))
+        return msgspec.json.decode(content, type=kind) if kind else None
+
+    def _id(self, kind: str) -> str:
+        self._counter += 1
+        return f"{kind}-{self._counter}"
+
+
+def _event(event: wire.StreamEvent) -> bytes:
+    return b"data: " + msgspec.json.encode(event) + b"\n\n"
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def _error(status: int, body: wire.ErrorBody) -> Response:
+    return _json({"error": body}, status)
+
+
+async def _first(*waits: Any) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+_kept: set[asyncio.Task[None]] = set()
+
+
+def _keep(task: asyncio.Task[None]) -> None:
+    """The loop holds tasks weakly: one that nobody refers to may vanish before it has run."""
+    _kept.add(task)
+    task.add_done_callback(_kept.discard)
