@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SCREEN_AND_NETWORK = {
     "textual", "rich", "starlette", "uvicorn", "fastapi", "httpx", "httpx2", "httpcore",
-    "requests", "urllib3", "aiohttp", "huggingface_hub",
+    "requests", "urllib3", "aiohttp", "huggingface_hub", "tokenizers",
 }  # fmt: skip
 ENGINE_SIDE = [f"assistant.{name}" for name in ("engine", "session", "solver", "models", "history")]
 
@@ -83,6 +83,13 @@ def test_the_command_line_loads_nothing_before_it_knows_the_command() -> None:
 def test_the_engine_side_loads_no_screen_no_network_no_torch(module: str) -> None:
     need(f"assistant.{module}")
     forbidden = {*SCREEN_AND_NETWORK, "torch"}
+    assert offenders(loaded_by(f"assistant.{module}"), forbidden) == []
+
+
+@pytest.mark.parametrize("module", ["models", "history", "daemon", "client", "cli"])
+def test_the_core_needs_no_torch_and_no_model_hub(module: str) -> None:
+    need(f"assistant.{module}")
+    forbidden = {"torch", "tokenizers", "huggingface_hub", "transformers", "requests", "gguf"}
     assert offenders(loaded_by(f"assistant.{module}"), forbidden) == []
 
 
