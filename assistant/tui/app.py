@@ -1,0 +1,76 @@
+"""The Textual application: one chat screen, a help screen, and a palette of all actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from assistant.tui.connection import Launcher
+from assistant.tui.screens.chat import ChatScreen
+
+
+class ChatApp(App[None]):
+    TITLE = "assistant"
+    CSS_PATH = "app.tcss"
+    BINDING_GROUP_TITLE = "Everywhere"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "f1", "help", "Help", tooltip="Show all keys and what the figures mean", priority=True
+        ),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "Commands",
+            tooltip="Find any action by name",
+            priority=True,
+        ),
+        Binding(
+            "ctrl+q", "quit", "Quit", tooltip="Leave; the daemon keeps all chats", priority=True
+        ),
+    ]
+
+    def __init__(
+        self,
+        chat_id: str | None = None,
+        *,
+        theme: str | None = None,
+        launcher: Launcher | None = None,
+    ) -> None:
+        super().__init__()
+        self._chat_id = chat_id
+        self._launcher = launcher
+        if theme in self.available_themes:
+            self.theme = theme
+
+    def get_default_screen(self) -> Screen[None]:
+        return ChatScreen(self._chat_id, self._launcher)
+
+    def action_help(self) -> None:
+        from assistant.tui.screens.help import HelpScreen
+
+        if isinstance(self.screen, HelpScreen):
+            self.pop_screen()
+        elif isinstance(self.screen, ChatScreen):
+            widgets = [
+                w
+                for w in self.screen.walk_children()
+                if type(w).__module__.startswith("assistant.")
+            ]
+            unique = {type(node): node for node in reversed([self, self.screen, *widgets])}
+            self.push_screen(HelpScreen(list(reversed(unique.values()))))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        for node in (screen, self):
+            for binding in type(node).__dict__.get("BINDINGS", []):
+                if binding.description and binding.action != "command_palette":
+                    yield SystemCommand(
+                        binding.description,
+                        binding.tooltip,
+                        partial(node.run_action, binding.action),
+                    )
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)

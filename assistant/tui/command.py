@@ -1,0 +1,30 @@
+"""`assistant chat`: the options of the terminal app; the app itself is loaded when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.command("chat")
+@click.option(
+    "--resume", "--continue", "-c", "resume", is_flag=True, help="Go on with the newest chat."
+)
+@click.option("--chat", "chat_id", metavar="ID", help="Go on with this chat.")
+def command(resume: bool, chat_id: str | None) -> None:
+    """Chat in the terminal.
+
+    Starts the daemon if none runs. F1 shows all keys.
+    """
+    if resume and chat_id:
+        raise click.UsageError("--resume and --chat exclude each other")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from assistant.errors import UsageError
+
+        raise UsageError(
+            "the chat needs a terminal", hint="In a pipe or a script, use `assistant ask`"
+        )
+    from assistant.tui import run
+
+    sys.exit(run("last" if resume else chat_id))

@@ -1,0 +1,205 @@
+"""The chat screen: arranges the widgets and turns keys into what the dialogue does."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import Screen
+
+from assistant import wire
+from assistant.errors import AssistantError
+from assistant.tui.connection import Connection, Launcher, Link, Phase
+from assistant.tui.dialogue import Dialogue
+from assistant.tui.messages import ChatChosen
+from assistant.tui.widgets.composer import Composer
+from assistant.tui.widgets.conversation import Conversation
+from assistant.tui.widgets.cost_strip import CostStrip
+from assistant.tui.widgets.status_header import StatusHeader
+
+
+class ChatScreen(Screen[None]):
+    BINDING_GROUP_TITLE = "Chat"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop", tooltip="Stop the reply, or take back a waiting message"),
+        Binding("ctrl+n", "new_chat", "New chat", tooltip="Begin a new chat", priority=True),
+        Binding(
+            "ctrl+r", "regenerate", "Answer again", tooltip="Have the last message answered again",
+            priority=True,
+        ),
+        Binding(
+            "ctrl+b,ctrl+o,f2", "toggle_chats", "Chats", tooltip="Show the chats and resume one",
+            priority=True,
+        ),
+        Binding(
+            "ctrl+t", "undo", "Take back", tooltip="Take back the last turn, and edit it",
+            priority=True,
+        ),
+        Binding(
+            "alt+t", "redo", "Bring back", tooltip="Bring back what was taken back", priority=True
+        ),
+        Binding(
+            "pageup", "page(-1)", "Page up", tooltip="Scroll the conversation", priority=True
+        ),
+        Binding(
+            "pagedown", "page(1)", "Page down", tooltip="Scroll the conversation", priority=True
+        ),
+    ]  # fmt: skip
+
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (80, "-wide")]
+
+    def __init__(self, resume: str | None = None, launcher: Launcher | None = None) -> None:
+        super().__init__()
+        self.header = StatusHeader()
+        self.conversation = Conversation()
+        self.composer = Composer()
+        self.strip = CostStrip()
+        self.connection = Connection(self._link_changed, launcher)
+        self.dialogue = Dialogue(
+            self.connection, self.conversation, self._dialogue_changed, self._cost_changed, resume
+        )
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        with Horizontal(id="body"), Vertical(id="main"):
+            yield self.conversation
+            yield self.composer
+            yield self.strip
+
+    def on_mount(self) -> None:
+        self.composer.focus()
+        # Whatever takes time begins when the person can already see the screen and type.
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self.run_worker(self.connection.run(), group="connection")
+        self.run_worker(self.dialogue.run(), group="dialogue")
+
+    async def on_unmount(self) -> None:
+        await self.connection.aclose()
+
+    # --- what the daemon and the dialogue tell ---
+
+    def _link_changed(self, link: Link) -> None:
+        self.header.link = link
+        self.dialogue.link_changed(link)
+        if link.phase is Phase.READY:
+            self._refresh_chats()
+        slow = link.phase in (Phase.LOST, Phase.SLOW, Phase.LOADING)
+        self.strip.note = f"{link.phase.value}: {link.detail}" if slow and link.detail else ""
+
+    def _dialogue_changed(self) -> None:
+        chat = self.dialogue.chat
+        self.header.chat_title = chat.title if chat else ""
+        self.header.busy = self.dialogue.busy
+        self._refresh_chats()
+
+    def _cost_changed(self, cost: wire.Cost | None) -> None:
+        self.strip.cost = cost
+
+    # --- what the person does ---
+
+    @on(Composer.Submitted)
+    async def _submit(self, event: Composer.Submitted) -> None:
+        try:
+            await self.dialogue.submit(event.text, event.editing)
+        except AssistantError as error:
+            self._tell(error)
+            self.composer.put(event.text)
+
+    @on(Composer.EditWanted)
+    def _edit(self, event: Composer.EditWanted) -> None:
+        messages = self.dialogue.user_messages
+        ids = [message.id for message in messages]
+        end = ids.index(event.before.id) if event.before and event.before.id in ids else len(ids)
+        if end:
+            self.composer.edit_message(messages[end - 1])
+
+    async def action_stop(self) -> None:
+        if self.dialogue.busy or not self.composer.editing:
+            text = await self.dialogue.stop()
+            if text and not self.composer.text:
+                self.composer.put(text)
+        else:
+            self.composer.leave_edit()
+        self.composer.focus()
+
+    def action_new_chat(self) -> None:
+        self._attempt(self.dialogue.open(None))
+
+    def action_regenerate(self) -> None:
+        self._attempt(self.dialogue.regenerate())
+
+    def action_undo(self) -> None:
+        async def undo() -> None:
+            text = await self.dialogue.undo()
+            if not self.composer.text:
+                self.composer.put(text)
+
+        self._attempt(undo())
+
+    def action_redo(self) -> None:
+        self._attempt(self.dialogue.redo())
+
+    def action_page(self, pages: int) -> None:
+        if pages < 0:
+            self.conversation.scroll_page_up(animate=False)
+        else:
+            self.conversation.scroll_page_down(animate=False)
+
+    async def action_toggle_chats(self) -> None:
+        from assistant.tui.widgets.chat_list import ChatList
+
+        if lists := self.query(ChatList):
+            await lists.remove()
+            self.remove_class("-chats")
+            self.composer.focus()
+            return
+        sidebar = ChatList()
+        await self.query_one("#body").mount(sidebar, before=0)
+        self.add_class("-chats")
+        sidebar.focus()
+        self._refresh_chats()
+
+    @on(ChatChosen)
+    async def _resume(self, event: ChatChosen) -> None:
+        if self.has_class("-narrow"):
+            await self.action_toggle_chats()
+        self._attempt(self.dialogue.open(event.chat_id))
+
+    def _refresh_chats(self) -> None:
+        """Fill the sidebar, if it is there."""
+        if not self.has_class("-chats") or not self.connection.ready:
+            return
+
+        async def refresh() -> None:
+            from assistant.tui.widgets.chat_list import ChatList
+
+            chats = await self.connection.client.chats()
+            for sidebar in self.query(ChatList):
+                sidebar.show(chats, self.dialogue.chat.id if self.dialogue.chat else None)
+
+        self.run_worker(self._told(refresh()), group="chats", exclusive=True)
+
+    def _attempt(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside the screen, which stays alive."""
+
+        async def attempt() -> None:
+            await self._told(work)
+            self.composer.focus()
+
+        self.run_worker(attempt(), group="action")
+
+    async def _told(self, work: Coroutine[Any, Any, None]) -> None:
+        """An error becomes a notice."""
+        try:
+            await work
+        except AssistantError as error:
+            self._tell(error)
+
+    def _tell(self, error: AssistantError) -> None:
+        self.notify(str(error), severity="warning", markup=False)

@@ -1,0 +1,1 @@
+"""One widget per file; each says in `HELP` what it shows and which keys it takes."""

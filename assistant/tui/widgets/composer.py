@@ -1,0 +1,88 @@
+"""The input: grows with its text, has the focus at once, keeps a draft whatever happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from assistant import wire
+
+
+class Composer(TextArea):
+    HELP = "Write here. An empty input and the up arrow edit your last message."
+    BINDING_GROUP_TITLE = "Input"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Send", tooltip="Send the message", priority=True),
+        Binding(
+            "ctrl+j,shift+enter,alt+enter",
+            "newline",
+            "New line",
+            tooltip="Start a new line in the message",
+        ),
+        Binding("up", "up", "Edit", tooltip="In an empty input: edit the message before"),
+    ]
+
+    @dataclass
+    class Submitted(Message):
+        text: str
+        editing: wire.Message | None
+
+    @dataclass
+    class EditWanted(Message):
+        """Load the person's message before `before` (None: the last one)."""
+
+        before: wire.Message | None
+
+    def __init__(self) -> None:
+        super().__init__(
+            soft_wrap=True,
+            tab_behavior="focus",
+            highlight_cursor_line=False,
+            placeholder="Type a message",
+        )
+        self.editing: wire.Message | None = None
+
+    def action_submit(self) -> None:
+        text = self.text.strip()
+        if not text:
+            return
+        editing = self.editing
+        self.leave_edit()
+        self.post_message(self.Submitted(text, editing))
+
+    def action_newline(self) -> None:
+        self.insert("\n")
+
+    def action_up(self) -> None:
+        untouched = not self.text or (self.editing and self.text == self.editing.content)
+        if untouched and self.cursor_at_first_line:
+            self.post_message(self.EditWanted(self.editing))
+        else:
+            self.action_cursor_up()
+
+    def edit_message(self, message: wire.Message) -> None:
+        self.editing = message
+        self.put(message.content)
+        self.border_title = "editing an earlier message · Esc leaves it as it was"
+        self.add_class("-editing")
+
+    def leave_edit(self) -> None:
+        self.editing = None
+        self.put("")
+        self.border_title = None
+        self.remove_class("-editing")
+
+    def put(self, text: str) -> None:
+        """Load a text and go to its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        # Terminals send pasted line ends as carriage returns.
+        event.text = event.text.replace("\r\n", "\n").replace("\r", "\n")
+        await super()._on_paste(event)

@@ -1,0 +1,143 @@
+"""One message of the conversation: the person's as plain text, the model's as Markdown."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from assistant import wire
+from assistant.tui.figures import digits, energy
+from assistant.tui.text import printable
+from assistant.tui.thoughts import ThoughtSplitter, split
+from assistant.tui.widgets.thought import Thought
+
+STATUS_WORDS: dict[str, str] = {
+    "complete": "",
+    "streaming": "being written",
+    "cancelled": "stopped by you",
+    "interrupted": "interrupted: the daemon went away · Ctrl+R answers again",
+    "error": "failed",
+}
+
+
+class Note(Static):
+    """A line below a message; takes no room while it has nothing to say."""
+
+    def __init__(self) -> None:
+        super().__init__(markup=False)
+        self.display = False
+
+    def say(self, text: str, bad: bool = False) -> None:
+        self.update(text)
+        self.display = bool(text)
+        self.set_class(bad, "-bad")
+
+
+class UserMessage(Vertical):
+    """What the person wrote, and plainly whether it has arrived."""
+
+    HELP: ClassVar[str | None] = "Your message."
+
+    def __init__(self, text: str, message_id: str | None = None):
+        super().__init__()
+        self.text = text
+        self.message_id = message_id
+        self._text = Static(printable(text), markup=False, classes="text")
+        self._note = Note()
+
+    def compose(self) -> ComposeResult:
+        yield self._text
+        yield self._note
+
+    def note(self, text: str, bad: bool = False) -> None:
+        self._note.say(text, bad)
+
+    def copy(self) -> UserMessage:
+        """The same once more: a widget that was removed cannot come back."""
+        twin = UserMessage(self.text, self.message_id)
+        twin.note(str(self._note.content), self._note.has_class("-bad"))
+        return twin
+
+
+class AssistantMessage(Vertical):
+    """A reply, complete or being written; `write` never redraws all of it."""
+
+    HELP: ClassVar[str | None] = "A reply of the model."
+
+    def __init__(self, message: wire.Message | None = None, message_id: str | None = None):
+        super().__init__()
+        self.message_id = message.id if message else message_id
+        self._message = message
+        self._splitter = ThoughtSplitter()
+        self._note = Note()
+        self._thought: Thought | None = None
+        thought, answer = split(printable(message.content)) if message else ("", "")
+        # Imported with the first reply, not before the first paint.
+        from textual.widgets import Markdown
+
+        self._markdown = Markdown(answer, open_links=False)
+        self._writer = None
+        if thought:
+            self._thought = Thought(thought, thinking=False)
+
+    def compose(self) -> ComposeResult:
+        if self._thought:
+            yield self._thought
+        yield self._markdown
+        yield self._note
+
+    def on_mount(self) -> None:
+        if self._message:
+            self.settle(self._message)
+
+    async def write(self, piece: str) -> None:
+        await self._put(*self._splitter.feed(piece))
+
+    async def finish(self) -> None:
+        """Nothing more will be written."""
+        await self._put(*self._splitter.flush())
+        if self._thought:
+            self._thought.thinking = False
+        if self._writer:
+            await self._writer.stop()
+            self._writer = None
+
+    def settle(self, message: wire.Message) -> None:
+        """Say how the reply ended and what it cost."""
+        self.message_id = message.id
+        words = [STATUS_WORDS[message.status]]
+        if message.finish_reason == "length":
+            words.append("cut at the token limit")
+        if message.siblings > 1:
+            words.append(f"answer {message.sibling_index + 1} of {message.siblings}")
+        if message.cost and message.cost.completion_tokens:
+            words.append(cost_note(message.cost))
+        bad = message.status not in ("complete", "streaming")
+        self.note(" · ".join(word for word in words if word), bad)
+
+    def note(self, text: str, bad: bool = False) -> None:
+        self._note.say(text, bad)
+
+    async def _put(self, thought: str, answer: str) -> None:
+        if thought:
+            if self._thought is None:
+                self._thought = Thought()
+                await self.mount(self._thought, before=self._markdown)
+            self._thought.add(thought)
+        if answer:
+            if self._thought:
+                self._thought.thinking = False
+            if self._writer is None:
+                self._writer = self._markdown.get_stream(self._markdown)
+            await self._writer.write(printable(answer))
+
+
+def cost_note(cost: wire.Cost) -> str:
+    tokens = cost.completion_tokens
+    words = [f"{tokens} token" + ("" if tokens == 1 else "s")]
+    if cost.tok_s is not None:
+        words.append(f"{digits(cost.tok_s)} tok/s")
+    return " · ".join([*words, energy(cost)])
