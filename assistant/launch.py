@@ -21,7 +21,7 @@ from assistant.errors import DaemonUnavailable
 
 IDLE_EXIT_S = 900
 START_TIMEOUT_S = 60.0
-POLL_S = 0.05
+POLL_S = 0.02
 LOG_TAIL_LINES = 12
 
 

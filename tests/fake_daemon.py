@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class FakeDaemon:
         self.replies: deque[Reply] = deque()
         self.requests: list[tuple[str, str, dict[str, Any]]] = []
         self.ready = True
+        self.ready_after = 0  # so many questions about readiness are answered with "not yet"
         self.reason = "the model is being loaded"
         self.simulated = False
         self._counter = 0
@@ -141,8 +143,10 @@ class FakeDaemon:
         return _json({"status": "ok"})
 
     async def readyz(self, _request: Request) -> Response:
-        ready = wire.Ready(ready=self.ready, version=VERSION, pid=1, started_at=NOW)
-        if self.ready:
+        self.ready_after -= 1
+        is_ready = self.ready and self.ready_after < 0
+        ready = wire.Ready(ready=is_ready, version=VERSION, pid=1, started_at=NOW)
+        if is_ready:
             ready.model = wire.ModelStatus(
                 name="test-3m",
                 parameters=3_100_000,
@@ -162,7 +166,7 @@ class FakeDaemon:
             ready.engine = wire.EngineStatus(live=0, queued=0, max_batch=8)
         else:
             ready.reason = self.reason
-        return _json(ready, 200 if self.ready else 503)
+        return _json(ready, 200 if is_ready else 503)
 
     async def list_chats(self, _request: Request) -> Response:
         newest_first = list(self.chats.values())[::-1]
@@ -315,6 +319,29 @@ class FakeDaemon:
     def _id(self, kind: str) -> str:
         self._counter += 1
         return f"{kind}-{self._counter}"
+
+
+class DaemonThread:
+    """A fake daemon beside a test that is not asynchronous, or that starts processes."""
+
+    def __init__(self, socket: Path):
+        self.fake = FakeDaemon(socket)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> FakeDaemon:
+        self._thread.start()
+        self.run(self.fake.start())
+        return self.fake
+
+    def __exit__(self, *_exc: object) -> None:
+        self.run(self.fake.kill())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
 
 
 def _event(event: wire.StreamEvent) -> bytes:
