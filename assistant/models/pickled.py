@@ -7,6 +7,7 @@ Opcodes: the comments of CPython's `pickletools.py`. Tensor layout: `torch/_util
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ SAVE_AS_TENSORS = (
     "Do not open it with other tools. A trustworthy model is published as a plain dictionary of "
     "tensors, as .safetensors or as .gguf"
 )
+# How the oldest protocols write a global; used to word a refusal, never to decide one.
+CALL_IN_TEXT = re.compile(rb"[\n(][ci]([A-Za-z_][\w.]*)\n([A-Za-z_][\w.]*)\n", re.ASCII)
 
 
 class Name(NamedTuple):
@@ -103,9 +106,9 @@ class _Machine:
         raise ModelFileError("damaged .pth file", where=self.path, why=why, hint=DOWNLOAD_AGAIN)
 
     def refuse_opcode(self, opcode: bytes) -> NoReturn:
-        if opcode == b"i":
-            self.push_name(self.line(), self.line())  # refuses by name
         why = f"the pickle uses opcode {opcode!r} at byte {self.at - 1}, which tensors do not need"
+        if call := CALL_IN_TEXT.search(self.data):
+            why = f"reading it would run {call[1].decode()}.{call[2].decode()}; {why}"
         raise ModelFileError(
             "not a file of tensors only, refused", where=self.path, why=why, hint=SAVE_AS_TENSORS
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+import warnings
 from pathlib import Path
 
 from assistant.errors import AssistantError, ModelFileError
@@ -106,7 +107,9 @@ def _literals(rows: list[tuple[str, ...]], path: Path) -> list[bytes]:
     """All escaped tokens in one parse: a thousand separate ones would take longer than the rest."""
     source = ",\n".join(f"{kind}{quote}{body}{quote}" for _, kind, quote, body, _ in rows)
     try:
-        values = ast.literal_eval(f"[{source}]")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an escape that Python does not know
+            values = ast.literal_eval(f"[{source}]")
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
         raise _bad(path, f"a token is not a Python literal ({type(error).__name__})") from error
     try:
