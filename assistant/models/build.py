@@ -80,7 +80,11 @@ def build_model(
     step = stage(progress, "reading", source_file.stat().st_size)
     origin = record_of(source_file, step)
     step = stage(progress, f"converting to {precision}", source.weights.nbytes)
-    packed = pack(source.weights, precision, origin.sha256, step)
+    try:
+        packed = pack(source.weights, precision, origin.sha256, step)
+    except ModelFileError as error:
+        error.where = error.where or str(source_file)  # packing knows tensors, not files
+        raise
     weights_path = folder / weights_file.format(precision=precision)
     save_packed(weights_path, packed, name)
     vocabulary_record = None

@@ -10,9 +10,10 @@ from assistant.errors import ModelFileError, UsageError
 from backends.base import Weights
 from backends.tensors import FLOAT_DTYPES, QuantizedMatrix, TensorLike, quantize_int8
 
+SLICE_ROWS = 4096
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 Progress = Callable[[int], None]
-"""Called with the number of bytes done since the last call; an exception from it ends the work."""
+"""Called with the number of source bytes done since the last call; an exception from it ends the work."""
 
 
 def pack(
@@ -31,7 +32,7 @@ def pack(
     for name in weights:
         tensors[name] = _narrow(name, weights.raw(name), precision)
         if progress:
-            progress(tensors[name].nbytes)
+            progress(weights.raw(name).nbytes)
     return Weights(tensors, precision, source_sha256 or weights.source_hash)
 
 
@@ -53,10 +54,20 @@ def _narrow(name: str, tensor: TensorLike, precision: str) -> TensorLike:
     if not is_matrix(name, tensor):
         return np.ascontiguousarray(tensor, np.float32)
     if precision == "int8":
-        return quantize_int8(np.ascontiguousarray(tensor))
+        return _in_slices(tensor)
     with np.errstate(over="ignore"):
-        narrow = np.ascontiguousarray(tensor.astype(FLOAT_DTYPES[precision]))
+        narrow = np.ascontiguousarray(tensor.astype(FLOAT_DTYPES[precision], copy=False))
     if precision == "fp16" and not np.isfinite(narrow).all():
         why = f"tensor {name!a} holds values above 65504"
         raise ModelFileError("the weights do not fit fp16", why=why, hint="Use bf16")
     return narrow
+
+
+def _in_slices(matrix: np.ndarray) -> QuantizedMatrix:
+    """quantize_int8 a few rows at a time: a tall embedding would otherwise take four times its size."""
+    q, scale = np.empty(matrix.shape, np.int8), np.empty(len(matrix), np.float32)
+    for start in range(0, len(matrix), SLICE_ROWS):
+        rows = slice(start, start + SLICE_ROWS)
+        part = quantize_int8(matrix[rows])
+        q[rows], scale[rows] = part.q, part.scale
+    return QuantizedMatrix(q, scale)

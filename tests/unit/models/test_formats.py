@@ -13,6 +13,7 @@ from assistant.models.quantize import PRECISIONS, pack
 from assistant.models.safetensors_file import write_safetensors
 from assistant.models.source import read_source
 from backends.base import Weights
+from backends.tensors import quantize_int8
 from tests.synthetic import ONE_HEAD
 from tests.unit.models.files import (
     BF16,
@@ -182,6 +183,14 @@ def test_error_budget(precision):
 def test_int8_is_close_to_a_quarter_of_fp32():
     weights = Weights(small_tensors(), "fp32")
     assert pack(weights, "int8").nbytes < 0.3 * pack(weights, "fp32").nbytes
+
+
+def test_int8_in_slices_is_int8_of_the_whole():
+    tall = np.random.default_rng(0).standard_normal((10_000, 64)).astype(np.float32)
+    weights = Weights({**small_tensors(), "emb.weight": tall, "head.weight": tall}, "fp32")
+    found, expected = pack(weights, "int8").raw("emb.weight"), quantize_int8(tall)
+    assert np.array_equal(found.q, expected.q)
+    assert np.array_equal(found.scale, expected.scale)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -222,6 +222,13 @@ def test_a_manifest_cannot_point_out_of_its_folder(store, model):
         store.open("m")
 
 
+def test_errors_about_tensors_name_the_file(store, tmp_path):
+    tensors = small_tensors()
+    tensors["head.weight"][0, 0] = np.nan
+    with pytest.raises(ModelFileError, match=r"nan\.pth.*head\.weight"):
+        store.add(write_pth(tmp_path / "nan.pth", blinkdl(tensors)))
+
+
 # --- vocabularies ---
 
 
