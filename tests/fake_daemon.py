@@ -55,6 +55,7 @@ class FakeDaemon:
         self.reason = "the model is being loaded"
         self.simulated = False
         self._counter = 0
+        self._changing = asyncio.Lock()
         self._cancels: dict[str, asyncio.Event] = {}
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -62,6 +63,15 @@ class FakeDaemon:
     # --- life ---
 
     async def start(self) -> None:
+        async with self._changing:
+            await self._start()
+
+    async def kill(self) -> None:
+        """Like `kill -9`: no goodbye on any connection; what was being written is interrupted."""
+        async with self._changing:
+            await self._kill()
+
+    async def _start(self) -> None:
         self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
         config = uvicorn.Config(
@@ -73,10 +83,12 @@ class FakeDaemon:
         while not self._server.started:
             await asyncio.sleep(0.005)
 
-    async def kill(self) -> None:
-        """Like `kill -9`: no goodbye on any connection; what was being written is interrupted."""
+    async def _kill(self) -> None:
         if self._server is None or self._serving is None:
             return
+        for message in self.messages.values():
+            if message.status == "streaming":
+                message.status = "interrupted"
         for listener in self._server.servers:
             listener.close()
         for connection in list(self._server.server_state.connections):
@@ -85,9 +97,6 @@ class FakeDaemon:
         await asyncio.wait([self._serving])
         self._server = self._serving = None
         self.socket.unlink(missing_ok=True)
-        for message in self.messages.values():
-            if message.status == "streaming":
-                message.status = "interrupted"
 
     def app(self) -> Starlette:
         return Starlette(
@@ -271,7 +280,8 @@ class FakeDaemon:
                 yield _event(wire.Finished(message=reply, usage=usage, cost=reply.cost))
             yield b"data: [DONE]\n\n"
         except asyncio.CancelledError:
-            reply.status = "cancelled"
+            if reply.status == "streaming":
+                reply.status = "cancelled"
             raise
         finally:
             self._cancels.pop(chat.id, None)

@@ -93,7 +93,10 @@ def test_clients_that_start_together_share_one_daemon(started: Path) -> None:
 
 
 def test_other_processes_respect_the_lock(started: Path) -> None:
-    code = "from sys import argv; from assistant.launch import *; print(ensure_daemon(command=argv[1:]))"
+    code = """if True:
+        import sys
+        from assistant.launch import ensure_daemon
+        print(ensure_daemon(command=sys.argv[1:]))"""
     clients = [
         subprocess.Popen(
             [sys.executable, "-c", code, *command(started, delay_s=0.3)],

@@ -60,7 +60,12 @@ class ChatScreen(Screen[None]):
         self.strip = CostStrip()
         self.connection = Connection(self._link_changed, launcher)
         self.dialogue = Dialogue(
-            self.connection, self.conversation, self._dialogue_changed, self._cost_changed, resume
+            self.connection,
+            self.conversation,
+            on_change=self._dialogue_changed,
+            on_cost=self._cost_changed,
+            on_error=self._tell,
+            resume=resume,
         )
 
     def compose(self) -> ComposeResult:
@@ -93,7 +98,7 @@ class ChatScreen(Screen[None]):
         self.strip.note = f"{link.phase.value}: {link.detail}" if slow and link.detail else ""
 
     def _dialogue_changed(self) -> None:
-        chat = self.dialogue.chat
+        chat = self.dialogue.branch.chat
         self.header.chat_title = chat.title if chat else ""
         self.header.busy = self.dialogue.busy
         self._refresh_chats()
@@ -113,7 +118,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.EditWanted)
     def _edit(self, event: Composer.EditWanted) -> None:
-        messages = self.dialogue.user_messages
+        messages = self.dialogue.branch.user_messages
         ids = [message.id for message in messages]
         end = ids.index(event.before.id) if event.before and event.before.id in ids else len(ids)
         if end:
@@ -173,33 +178,30 @@ class ChatScreen(Screen[None]):
 
     def _refresh_chats(self) -> None:
         """Fill the sidebar, if it is there."""
-        if not self.has_class("-chats") or not self.connection.ready:
+        if self.has_class("-chats") and self.connection.ready:
+            # As a function: an exclusive worker may be replaced before it has begun.
+            self.run_worker(self._fill_chats, group="chats", exclusive=True)
+
+    async def _fill_chats(self) -> None:
+        try:
+            chats, chat = await self.connection.client.chats(), self.dialogue.branch.chat
+        except AssistantError as error:
+            self._tell(error)
             return
-
-        async def refresh() -> None:
-            from assistant.tui.widgets.chat_list import ChatList
-
-            chats = await self.connection.client.chats()
-            for sidebar in self.query(ChatList):
-                sidebar.show(chats, self.dialogue.chat.id if self.dialogue.chat else None)
-
-        self.run_worker(self._told(refresh()), group="chats", exclusive=True)
+        for sidebar in self.query("ChatList").results():
+            sidebar.show(chats, chat.id if chat else None)
 
     def _attempt(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it beside the screen, which stays alive."""
+        """Run it beside the screen, which stays alive; an error becomes a notice."""
 
         async def attempt() -> None:
-            await self._told(work)
+            try:
+                await work
+            except AssistantError as error:
+                self._tell(error)
             self.composer.focus()
 
         self.run_worker(attempt(), group="action")
-
-    async def _told(self, work: Coroutine[Any, Any, None]) -> None:
-        """An error becomes a notice."""
-        try:
-            await work
-        except AssistantError as error:
-            self._tell(error)
 
     def _tell(self, error: AssistantError) -> None:
         self.notify(str(error), severity="warning", markup=False)

@@ -13,6 +13,8 @@ from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+KEYS_WIDTH = 14
+
 
 class HelpScreen(ModalScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,12 +49,14 @@ class HelpScreen(ModalScreen[None]):
         own = type(node).__dict__.get("BINDINGS", [])
         for binding in own:
             if binding.description and not binding.system:
-                keys = " ".join(
+                keys = "  ".join(
                     self.app.get_key_display(b) for b in Binding.make_bindings([binding])
                 )
-                yield Content.assemble(
-                    (f"  {keys:<26} ", "bold $text-accent"), binding.tooltip or binding.description
-                )
+                text = binding.tooltip or binding.description
+                if len(keys) > KEYS_WIDTH:
+                    yield Content.assemble((f"  {keys}", "bold $text-accent"))
+                    keys = ""
+                yield Content.assemble((f"  {keys:<{KEYS_WIDTH}} ", "bold $text-accent"), text)
 
 
 def _words(name: str) -> str:
