@@ -13,6 +13,7 @@ import numpy as np
 from assistant.errors import ModelFileError
 
 MAX_DIMS = 8
+MAX_ELEMENTS = 1 << 56
 DOWNLOAD_AGAIN = "The file is damaged or incomplete: copy or download it again"
 
 
@@ -35,7 +36,9 @@ def map_file(path: Path) -> np.ndarray:
 
 def element_count(shape: Sequence[int], what: str, path: Path) -> int:
     """How many elements the shape declares; refuses what no tensor can be."""
-    if len(shape) > MAX_DIMS or any(type(d) is not int or d < 0 for d in shape):
+    sane = len(shape) <= MAX_DIMS and all(type(d) is int and d >= 0 for d in shape)
+    # A zero makes the product harmless, but NumPy still refuses the other axes.
+    if not sane or math.prod(d or 1 for d in shape) > MAX_ELEMENTS:
         why = f"tensor {what!r} declares an impossible shape"
         raise ModelFileError("damaged model file", where=path, why=why, hint=DOWNLOAD_AGAIN)
     return math.prod(shape)

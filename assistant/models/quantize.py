@@ -8,7 +8,7 @@ import numpy as np
 
 from assistant.errors import ModelFileError, UsageError
 from backends.base import Weights
-from backends.tensors import FLOAT_DTYPES, QuantizedMatrix, TensorLike, quantize_int8
+from backends.tensors import FLOAT_DTYPES, QuantizedMatrix, TensorLike, dequantize, quantize_int8
 
 SLICE_ROWS = 4096
 PRECISIONS = ("fp32", "bf16", "fp16", "int8")
@@ -40,11 +40,12 @@ def is_matrix(name: str, tensor: TensorLike) -> bool:
     return len(tensor.shape) == 2 and not name.endswith(".r_k")
 
 
+@np.errstate(invalid="ignore", over="ignore")  # what overflows or is NaN becomes an error of ours
 def _narrow(name: str, tensor: TensorLike, precision: str) -> TensorLike:
     if isinstance(tensor, QuantizedMatrix):
-        if precision == "int8":
+        if precision == "int8" and np.isfinite(tensor.scale).all():
             return tensor
-        tensor = tensor.q.astype(np.float32) * tensor.scale[:, None]
+        tensor = dequantize(tensor)
     if not np.isfinite(tensor).all():
         raise ModelFileError(
             "cannot use the weights",
@@ -55,8 +56,7 @@ def _narrow(name: str, tensor: TensorLike, precision: str) -> TensorLike:
         return np.ascontiguousarray(tensor, np.float32)
     if precision == "int8":
         return _in_slices(tensor)
-    with np.errstate(over="ignore"):
-        narrow = np.ascontiguousarray(tensor.astype(FLOAT_DTYPES[precision], copy=False))
+    narrow = np.ascontiguousarray(tensor.astype(FLOAT_DTYPES[precision], copy=False))
     if precision == "fp16" and not np.isfinite(narrow).all():
         why = f"tensor {name!a} holds values above 65504"
         raise ModelFileError("the weights do not fit fp16", why=why, hint="Use bf16")
