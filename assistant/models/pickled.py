@@ -11,13 +11,22 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
-
-import ml_dtypes
-import numpy as np
+from typing import Any, NoReturn
 
 from assistant.errors import ModelFileError
 from assistant.models.mapped import DOWNLOAD_AGAIN
+from assistant.models.torch_names import (
+    DTYPES,
+    KNOWN,
+    ORDERED_DICT,
+    PARAMETER,
+    STORAGES,
+    TENSOR_V2,
+    TENSOR_V3,
+    Name,
+    StorageRef,
+    TensorRef,
+)
 
 SAVE_AS_TENSORS = (
     "Do not open it with other tools. A trustworthy model is published as a plain dictionary of "
@@ -25,52 +34,6 @@ SAVE_AS_TENSORS = (
 )
 # How the oldest protocols write a global; used to word a refusal, never to decide one.
 CALL_IN_TEXT = re.compile(rb"[\n(][ci]([A-Za-z_][\w.]*)\n([A-Za-z_][\w.]*)\n", re.ASCII)
-
-
-class Name(NamedTuple):
-    """A global that the file mentions; only ever compared, never imported."""
-
-    module: str
-    name: str
-
-
-class StorageRef(NamedTuple):
-    """A storage of the archive; dtype None: bytes whose type each tensor states."""
-
-    dtype: np.dtype | None
-    key: str
-    numel: int
-
-
-class TensorRef(NamedTuple):
-    """A strided view of a storage; offset and stride count elements."""
-
-    storage: StorageRef
-    dtype: np.dtype
-    offset: int
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-
-
-FLOATS = {
-    "Float": np.dtype(np.float32),
-    "Half": np.dtype(np.float16),
-    "BFloat16": np.dtype(ml_dtypes.bfloat16),
-}
-STORAGES: dict[Name, np.dtype | None] = {
-    **{Name("torch", f"{kind}Storage"): dtype for kind, dtype in FLOATS.items()},
-    Name("torch.storage", "UntypedStorage"): None,
-}
-DTYPES = {
-    Name("torch", "float32"): FLOATS["Float"],
-    Name("torch", "float16"): FLOATS["Half"],
-    Name("torch", "bfloat16"): FLOATS["BFloat16"],
-}
-ORDERED_DICT = Name("collections", "OrderedDict")
-TENSOR_V2 = Name("torch._utils", "_rebuild_tensor_v2")
-TENSOR_V3 = Name("torch._utils", "_rebuild_tensor_v3")
-PARAMETER = Name("torch._utils", "_rebuild_parameter")
-KNOWN = {ORDERED_DICT, TENSOR_V2, TENSOR_V3, PARAMETER, *STORAGES, *DTYPES}
 
 
 def read_tensor_pickle(data: bytes, path: Path) -> Any:
@@ -117,6 +80,9 @@ class _Machine:
         if not (isinstance(module, str) and isinstance(name, str)):
             self.damaged("a global has no name")
         if (found := Name(module, name)) not in KNOWN:
+            if module == "torch" and name.endswith("Storage"):
+                why = f"it holds {name!a}; weights are float32, float16 or bfloat16"
+                raise ModelFileError("cannot read the .pth file", where=self.path, why=why)
             why = f"reading it would run {module}.{name}"
             raise ModelFileError(
                 "the file wants to run code, refused",

@@ -17,7 +17,8 @@ import numpy as np
 
 from assistant.errors import ModelFileError
 from assistant.models.mapped import DOWNLOAD_AGAIN, MAX_DIMS, map_file
-from assistant.models.pickled import TensorRef, read_tensor_pickle
+from assistant.models.pickled import read_tensor_pickle
+from assistant.models.torch_names import TensorRef
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGICS = (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", b"\x80\x02")
