@@ -92,6 +92,18 @@ async def test_new_lines_do_not_send(daemon: FakeDaemon, sit: Sit) -> None:
     assert daemon.texts(chat_id)[0] == "a\na\na\nb"
 
 
+async def test_typing_goes_to_the_input_wherever_the_focus_is(daemon: FakeDaemon, sit: Sit) -> None:
+    async with sit() as person:
+        await person.type("at once")  # nothing has been waited for
+        person.chat.set_focus(None)
+        await person.type(", and")
+        person.chat.conversation.focus()
+        await person.pilot.pause()
+        await person.type(" Later")
+        assert person.draft == "at once, and Later"
+        assert person.chat.composer.has_focus
+
+
 async def test_an_empty_message_is_not_sent(daemon: FakeDaemon, sit: Sit) -> None:
     async with sit() as person:
         await person.sees("● ready")

@@ -9,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.events import Key
 from textual.screen import Screen
 
 from assistant import wire
@@ -54,6 +55,7 @@ class ChatScreen(Screen[None]):
 
     def __init__(self, resume: str | None = None, launcher: Launcher | None = None) -> None:
         super().__init__()
+        self._told = ""  # the reason of a loss that the person has already seen
         self.header = StatusHeader()
         self.conversation = Conversation()
         self.composer = Composer()
@@ -95,7 +97,13 @@ class ChatScreen(Screen[None]):
         if link.phase is Phase.READY:
             self._refresh_chats()
         slow = link.phase in (Phase.LOST, Phase.SLOW, Phase.LOADING)
-        self.strip.note = f"{link.phase.value}: {link.detail}" if slow and link.detail else ""
+        self.strip.note = link.detail if slow else ""
+        if link.phase is Phase.LOST and link.detail and link.detail != self._told:
+            # The line is too short for the end of a log.
+            self.notify(link.detail, title="No daemon", severity="error", timeout=15, markup=False)
+            self._told = link.detail
+        elif link.phase is Phase.READY:
+            self._told = ""
 
     def _dialogue_changed(self) -> None:
         chat = self.dialogue.branch.chat
@@ -107,6 +115,13 @@ class ChatScreen(Screen[None]):
         self.strip.cost = cost
 
     # --- what the person does ---
+
+    def on_key(self, event: Key) -> None:
+        """Typing always goes to the input: before it has the focus, or while something else has."""
+        if event.is_printable and event.character:
+            event.stop()
+            self.composer.insert(event.character)
+            self.composer.focus()
 
     @on(Composer.Submitted)
     async def _submit(self, event: Composer.Submitted) -> None:

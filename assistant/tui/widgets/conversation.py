@@ -23,10 +23,10 @@ class Conversation(VerticalScroll, can_focus=True):
     )
     BINDING_GROUP_TITLE = "Conversation"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "scroll_up", "Up", tooltip="One line up", show=False),
-        Binding("down,j", "scroll_down", "Down", tooltip="One line down", show=False),
-        Binding("home,g", "scroll_home", "Start", tooltip="To the first message", show=False),
-        Binding("end,G", "scroll_end", "End", tooltip="To the newest words", show=False),
+        Binding("up", "scroll_up", "Up", tooltip="One line up", show=False),
+        Binding("down", "scroll_down", "Down", tooltip="One line down", show=False),
+        Binding("home", "scroll_home", "Start", tooltip="To the first message", show=False),
+        Binding("end", "scroll_end", "End", tooltip="To the newest words", show=False),
     ]
 
     def compose(self):
@@ -59,9 +59,6 @@ class Conversation(VerticalScroll, can_focus=True):
                 return
             keep = ids.index(message_id) + 1
         await self.remove_children(children[keep:])
-
-    def follow(self) -> None:
-        self.anchor()
 
 
 def widget_for(message: wire.Message) -> Widget:

@@ -28,6 +28,6 @@ class CostStrip(Widget):
             hint = "Enter sends · Ctrl+J new line · Ctrl+B chats · Ctrl+P commands · F1 help"
             parts = [(rank, text) for rank, text in enumerate(hint.split(" · "))]
             parts[-1] = (0, parts[-1][1])
-            return Content.assemble((fit(parts, width), "$text-muted"))
+            return Content(fit(parts, width))
         separator = "  ·  " if width >= 80 else " · "
-        return Content.assemble((fit(cost_parts(self.cost), width, separator), "$text-muted"))
+        return Content(fit(cost_parts(self.cost), width, separator))

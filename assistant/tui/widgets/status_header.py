@@ -38,7 +38,7 @@ class StatusHeader(Widget):
         # The title in the middle of the line if it fits there, else in the middle of the gap.
         left = max((room - len(title)) // 2, state.cell_length + 2)
         left = min(left, room - device.cell_length - 2 - len(title))
-        middle = Content(title.join([" " * max(left - state.cell_length, 1), ""]))
+        middle = Content.assemble(" " * max(left - state.cell_length, 1), (title, "$foreground"))
         gap = room - state.cell_length - middle.cell_length - device.cell_length
         return Content.assemble(state, middle, " " * max(gap, 1), device)
 
@@ -65,4 +65,4 @@ class StatusHeader(Widget):
         short = f"{model.name} · {name} · {backend.precision}"
         shortest = f"{name} · {backend.precision}"
         text = next((text for text in (full, short, shortest) if len(text) <= room), "")
-        return Content.assemble((text, "$text-warning" if backend.simulated else "$text-muted"))
+        return Content.assemble((text, "$text-warning" if backend.simulated else ""))
