@@ -68,7 +68,7 @@ class Turn:
                             if self.bubble:
                                 self.bubble.message_id = event.user_message.id
                             self.reply = AssistantMessage(message_id=event.message_id)
-                            await conversation.add(self.reply)
+                            await conversation.add_reply(self.reply, self.bubble)
                         case wire.Delta():
                             if self.reply:
                                 await self.reply.write(event.text)

@@ -12,7 +12,6 @@ from textual.containers import Horizontal, Vertical
 from textual.events import Key
 from textual.screen import Screen
 
-from assistant import wire
 from assistant.errors import AssistantError
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
@@ -65,7 +64,7 @@ class ChatScreen(Screen[None]):
             self.connection,
             self.conversation,
             on_change=self._dialogue_changed,
-            on_cost=self._cost_changed,
+            on_cost=self.strip.show,
             on_error=self._tell,
             resume=resume,
         )
@@ -110,9 +109,6 @@ class ChatScreen(Screen[None]):
         self.header.chat_title = chat.title if chat else ""
         self.header.busy = self.dialogue.busy
         self._refresh_chats()
-
-    def _cost_changed(self, cost: wire.Cost | None) -> None:
-        self.strip.cost = cost
 
     # --- what the person does ---
 

@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.binding import Binding, BindingType
+from textual.keys import Keys
 from textual.message import Message
 from textual.widgets import TextArea
 
 from assistant import wire
+
+# Most terminals send Alt+Enter as escape and return, which Textual takes for two keys: the second
+# would send the message. Ctrl+J is the key that every terminal has for a new line.
+ANSI_SEQUENCES_KEYS.setdefault("\x1b\r", (Keys.ControlJ,))
 
 
 class Composer(TextArea):

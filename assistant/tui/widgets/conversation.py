@@ -49,6 +49,11 @@ class Conversation(VerticalScroll, can_focus=True):
         await self.mount(widget)
         self.anchor()
 
+    async def add_reply(self, reply: Widget, message: Widget | None) -> None:
+        """Put a reply below its message, above others that may already wait; scroll nowhere."""
+        below = message if message and message.parent is self else None
+        await self.mount(reply, after=below)
+
     async def cut_after(self, message_id: str | None) -> None:
         """Remove what follows a message; None removes everything."""
         children = list(self.children)

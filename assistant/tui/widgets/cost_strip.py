@@ -9,6 +9,9 @@ from textual.widget import Widget
 from assistant import wire
 from assistant.tui.figures import cost_parts, fit
 
+REFRESH_S = 0.1
+"""Nobody reads figures that change with each of three hundred tokens per second."""
+
 
 class CostStrip(Widget):
     HELP = (
@@ -19,6 +22,21 @@ class CostStrip(Widget):
 
     cost: reactive[wire.Cost | None] = reactive(None)
     note: reactive[str] = reactive("")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._newest: wire.Cost | None = None
+        self._waits = False
+
+    def show(self, cost: wire.Cost | None) -> None:
+        self._newest = cost
+        if not self._waits:
+            self._waits = True
+            self.set_timer(REFRESH_S, self._show_newest)
+
+    def _show_newest(self) -> None:
+        self._waits = False
+        self.cost = self._newest
 
     def render(self) -> Content:
         width = self.size.width

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,6 +15,11 @@ from assistant.tui.figures import digits, energy
 from assistant.tui.text import printable
 from assistant.tui.thoughts import ThoughtSplitter, split
 from assistant.tui.widgets.thought import Thought
+
+REDRAW_S = 1 / 15
+REST = 3.0
+"""A redraw costs the same for one token as for twenty, and the more the longer the conversation is.
+After each, this many times its duration is left to the daemon, which wants the same cores."""
 
 STATUS_WORDS: dict[str, str] = {
     "complete": "",
@@ -72,16 +79,17 @@ class AssistantMessage(Vertical):
         self.message_id = message.id if message else message_id
         self._message = message
         self._splitter = ThoughtSplitter()
-        self._note = Note()
-        self._thought: Thought | None = None
+        self._unwritten = ""
+        self._writing = asyncio.Lock()
+        self._redraw_s = 0.0  # how long the last redraw took, layout included
         thought, answer = split(printable(message.content)) if message else ("", "")
+        self._thought = Thought(thought, thinking=False) if thought else None
         # Imported with the first reply, not before the first paint.
         from textual.widgets import Markdown
 
+        # A link that a model wrote must not open a browser by a click.
         self._markdown = Markdown(answer, open_links=False)
-        self._writer = None
-        if thought:
-            self._thought = Thought(thought, thinking=False)
+        self._note = Note()
 
     def compose(self) -> ComposeResult:
         if self._thought:
@@ -94,16 +102,18 @@ class AssistantMessage(Vertical):
             self.settle(self._message)
 
     async def write(self, piece: str) -> None:
-        await self._put(*self._splitter.feed(piece))
+        """Show a piece with the next redraw."""
+        waits = bool(self._unwritten)
+        self._unwritten += piece
+        if not waits:
+            self.set_timer(max(REDRAW_S, REST * self._redraw_s), self._flush)
 
     async def finish(self) -> None:
         """Nothing more will be written."""
+        await self._flush()
         await self._put(*self._splitter.flush())
         if self._thought:
             self._thought.thinking = False
-        if self._writer:
-            await self._writer.stop()
-            self._writer = None
 
     def settle(self, message: wire.Message) -> None:
         """Say how the reply ended and what it cost."""
@@ -121,7 +131,19 @@ class AssistantMessage(Vertical):
     def note(self, text: str, bad: bool = False) -> None:
         self._note.say(text, bad)
 
+    async def _flush(self) -> None:
+        async with self._writing:
+            text, self._unwritten = self._unwritten, ""
+            began_s = monotonic()
+            await self._put(*self._splitter.feed(text))
+            self.call_after_refresh(self._redrawn, began_s)
+
+    def _redrawn(self, began_s: float) -> None:
+        self._redraw_s = min(monotonic() - began_s, 0.25)
+
     async def _put(self, thought: str, answer: str) -> None:
+        if not self.is_attached:
+            return  # the person has moved to another chat
         if thought:
             if self._thought is None:
                 self._thought = Thought()
@@ -130,9 +152,7 @@ class AssistantMessage(Vertical):
         if answer:
             if self._thought:
                 self._thought.thinking = False
-            if self._writer is None:
-                self._writer = self._markdown.get_stream(self._markdown)
-            await self._writer.write(printable(answer))
+            await self._markdown.append(printable(answer))
 
 
 def cost_note(cost: wire.Cost) -> str:
