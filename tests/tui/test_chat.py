@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+from textual.events import Key
+
 from assistant import wire
+from assistant.tui.app import ChatApp
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
 from tests.fake_daemon import FakeDaemon, Reply
 
@@ -111,6 +115,29 @@ async def test_an_empty_message_is_not_sent(daemon: FakeDaemon, sit: Sit) -> Non
         await person.pilot.pause()
         assert person.draft == " "
     assert daemon.chats == {}
+
+
+def test_alt_enter_of_a_plain_terminal_is_a_new_line() -> None:
+    from textual._xterm_parser import XTermParser
+
+    keys = [event.key for event in XTermParser().feed("a\x1b\rb") if isinstance(event, Key)]
+    assert keys == ["a", "ctrl+j", "b"]
+
+
+async def test_a_link_of_the_model_opens_nothing(
+    daemon: FakeDaemon, sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(ChatApp, "open_url", lambda _app, url, **_options: opened.append(url))
+    daemon.replies.append(Reply(["[look](http://example.com/)"]))
+    async with sit() as person:
+        await person.send("Hi")
+        await person.sees("look")
+        await person.idle()
+        await person.pilot.click("MarkdownParagraph", offset=(1, 0))
+        await person.sees("Copied, not opened: http://example.com/")
+        assert person.app.clipboard == "http://example.com/"
+    assert opened == []
 
 
 async def test_a_code_block_is_a_block(daemon: FakeDaemon, sit: Sit) -> None:

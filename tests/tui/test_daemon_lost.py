@@ -31,6 +31,20 @@ async def test_keys_before_the_daemon_is_there(sit: Sit) -> None:
         await daemon.kill()
 
 
+async def test_two_early_messages_are_answered_in_their_places(sit: Sit) -> None:
+    daemon = FakeDaemon(paths.socket_path())
+    daemon.replies.extend([Reply(["answer one"]), Reply(["answer two"])])
+    async with sit() as person:
+        await person.send("first")
+        await person.send("second")
+        await daemon.start()
+        await person.sees("answer two")
+        await person.idle()
+        places = [person.screen.rindex(text) for text in ("first", "answer one", "second")]
+        assert places == sorted(places)
+        await daemon.kill()
+
+
 async def test_keys_while_the_model_loads(daemon: FakeDaemon, sit: Sit) -> None:
     daemon.ready = False
     async with sit() as person:

@@ -100,6 +100,6 @@ def test_help(snap_compare: Compare, daemon: FakeDaemon, size: tuple[int, int]) 
 def test_daemon_lost(snap_compare: Compare, size: tuple[int, int]) -> None:
     async def look(pilot: Pilot[None]) -> None:
         await pilot.press(*"Hello?", "enter", *"draft")
-        await settle(pilot, "daemon lost", "waiting for the daemon", "the test has not")
+        await settle(pilot, "daemon lost", "waiting for the daemon", "No daemon")
 
     assert snap_compare(ChatApp(launcher=launcher), terminal_size=size, run_before=look)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,10 +16,14 @@ from assistant.errors import AssistantError
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
 from assistant.tui.messages import ChatChosen
+from assistant.tui.text import printable
 from assistant.tui.widgets.composer import Composer
 from assistant.tui.widgets.conversation import Conversation
 from assistant.tui.widgets.cost_strip import CostStrip
 from assistant.tui.widgets.status_header import StatusHeader
+
+if TYPE_CHECKING:
+    from textual.widgets import Markdown
 
 
 class ChatScreen(Screen[None]):
@@ -180,6 +184,11 @@ class ChatScreen(Screen[None]):
         self.add_class("-chats")
         sidebar.focus()
         self._refresh_chats()
+
+    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+        """A link that a model wrote opens no browser: that would be a way out of this machine."""
+        self.app.copy_to_clipboard(event.href)
+        self.notify(f"Copied, not opened: {printable(event.href)}", markup=False)
 
     @on(ChatChosen)
     async def _resume(self, event: ChatChosen) -> None:
