@@ -13,6 +13,7 @@ import click
 if TYPE_CHECKING:
     from assistant import wire
 
+LOADING_POLL_S = 0.05
 EXIT_INTERRUPTED = 130  # as after SIGINT
 EXIT_BROKEN_PIPE = 141  # as after SIGPIPE
 
@@ -35,7 +36,7 @@ def ask(
     from assistant.launch import ensure_daemon
 
     ensure_daemon(on_status)
-    return asyncio.run(_ask(prompt, chat, system, discard, on_text, sampling))
+    return asyncio.run(_ask(prompt, chat, system, discard, on_text, on_status, sampling))
 
 
 async def _ask(
@@ -44,6 +45,7 @@ async def _ask(
     system: str | None,
     discard: bool,
     on_text: Callable[[str], None],
+    on_status: Callable[[str], None],
     sampling: dict[str, Any],
 ) -> wire.Finished:
     from contextlib import aclosing
@@ -54,7 +56,7 @@ async def _ask(
 
     message = wire.SendMessage(content=prompt, **sampling)
     async with Client() as client:
-        await _loaded(client)
+        await _loaded(client, on_status)
         chat_id = await _chat_id(client, chat, system, prompt)
         try:
             async with aclosing(client.stream_message(chat_id, message)) as events:
@@ -84,10 +86,14 @@ async def _ask(
                 await _forget(client, chat_id)
 
 
-async def _loaded(client: Any, poll_s: float = 0.1) -> None:
+async def _loaded(client: Any, on_status: Callable[[str], None]) -> None:
     """A daemon that has just been started still loads its model."""
-    while not (await client.ready()).ready:
-        await asyncio.sleep(poll_s)
+    told = None
+    while not (ready := await client.ready()).ready:
+        if ready.reason and ready.reason != told:
+            told = ready.reason
+            on_status(told)
+        await asyncio.sleep(LOADING_POLL_S)
 
 
 async def _chat_id(client: Any, chat: str | None, system: str | None, prompt: str) -> str:

@@ -26,7 +26,7 @@ ANSWER_TIMEOUT_S = 30.0
 SILENCE_TIMEOUT_S = 120.0
 """A stream carries a ping every few seconds; this much silence means that nobody is there."""
 
-HINT_START = "Start it with `assistant serve`, or look into the log: `assistant logs`"
+HINT_START = "Start it with `assistant serve`; its log may say why it is gone"
 HINT_CUT = "The message and the partial reply are kept: send again or regenerate"
 
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from textual.widget import Widget
-
 from assistant import wire
 from assistant.client import Client
 from assistant.errors import RequestError
@@ -27,10 +23,10 @@ class Branch:
     def user_messages(self) -> list[wire.Message]:
         return [message for message in self.messages if message.role == "user"]
 
-    async def show(self, view: wire.ChatView, waiting: Sequence[Widget] = ()) -> None:
-        """Draw what the daemon says, and below it what it has not got yet."""
+    async def show(self, view: wire.ChatView) -> None:
+        """Draw what the daemon says."""
         self.chat, self.messages, self.at_root = view.chat, list(view.messages), False
-        await self._conversation.show(view.messages, waiting)
+        await self._conversation.show(view.messages)
 
     async def clear(self) -> None:
         """A new chat; it is created with its first message."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -11,8 +10,9 @@ from assistant import wire
 from assistant.errors import AssistantError, DaemonUnavailable, RequestError
 from assistant.tui.branch import Branch
 from assistant.tui.connection import Connection, Link, Phase
+from assistant.tui.outbox import Outbox
 from assistant.tui.text import title_of
-from assistant.tui.turns import MAX_ATTEMPTS, QUEUED, WAITING, Turn
+from assistant.tui.turns import Turn
 from assistant.tui.widgets.conversation import Conversation
 from assistant.tui.widgets.message import STATUS_WORDS, UserMessage
 
@@ -39,8 +39,7 @@ class Dialogue:
         self._on_cost = on_cost
         self._on_error = on_error
         self._resume = resume
-        self._waiting: deque[Turn] = deque()  # the first one may be on its way
-        self._failed: Turn | None = None
+        self._outbox = Outbox(conversation)
         self._delivery: asyncio.Task[None] | None = None
         self._stale = True  # the daemon may know more than the screen shows
         self._work = asyncio.Event()
@@ -54,12 +53,12 @@ class Dialogue:
     @property
     def idle(self) -> bool:
         """Whether nothing waits, either."""
-        return not self._waiting
+        return not self._outbox.waiting
 
     def link_changed(self, link: Link) -> None:
         if link.phase in (Phase.LOST, Phase.STARTING):
             self._stale = True
-        self._note_waiting()
+        self._outbox.note_all(self._connection.ready)
         if link.phase is Phase.READY:
             self._work.set()
 
@@ -82,34 +81,31 @@ class Dialogue:
         elif self.branch.at_root:
             turn.root = True
             await self.branch.cut_after(None)
-        self._failed = None
+        self._outbox.refused = None
         await self._conversation.add(turn.bubble)
         self._enqueue(turn)
 
     async def stop(self) -> str | None:
         """Stop the reply, or take back what is not yet sent and return its text."""
-        if not self._waiting:
+        turn = self._outbox.first
+        if not turn:
             return None
-        turn = self._waiting[0]
-        if self._delivery:
-            again, turn.stopping = turn.stopping, True
-            stopped = 0
-            if self.branch.chat and not again:
-                with suppress(AssistantError):
-                    stopped = await self._connection.client.cancel(self.branch.chat.id)
-            # Nothing to cancel yet, or it did not help: leave, which the daemon notices.
-            if not stopped and self._delivery:
-                self._delivery.cancel()
-            return None
-        turn = self._waiting.pop()
-        if turn.bubble:
-            await turn.bubble.remove()
-        return turn.text
+        if not self._delivery:
+            return await self._outbox.take_back()
+        again, turn.stopping = turn.stopping, True
+        stopped = 0
+        if self.branch.chat and not again:
+            with suppress(AssistantError):
+                stopped = await self._connection.client.cancel(self.branch.chat.id)
+        # Nothing to cancel yet, or it did not help: leave, which the daemon notices.
+        if not stopped and self._delivery:
+            self._delivery.cancel()
+        return None
 
     async def regenerate(self) -> None:
         self._refuse_if_busy()
-        if turn := self._failed:
-            self._failed, turn.attempts = None, 0
+        if turn := self._outbox.refused:
+            self._outbox.refused, turn.attempts = None, 0
             self._enqueue(turn)
         elif messages := self.branch.user_messages:
             await self.branch.cut_after(messages[-1].id)
@@ -132,7 +128,8 @@ class Dialogue:
         self._refuse_if_busy()
         async with self._lock:
             await (self.branch.open(chat_id) if chat_id else self.branch.clear())
-            self._failed = self._resume = None
+            self._outbox.refused = self._resume = None
+            await self._outbox.draw()  # what was written in this very moment
             self._on_cost(None)
             self._on_change()
 
@@ -146,25 +143,20 @@ class Dialogue:
             try:
                 if self._stale:
                     await self._reload()
-                if not self._waiting:
+                if not (turn := self._outbox.first):
                     return False
-                await self._deliver(self._waiting[0])
+                await self._deliver(turn)
             except DaemonUnavailable:
                 self._stale = True
                 self._connection.check()
-                self._note_waiting()
                 return False
             except AssistantError as error:
                 self._give_up(str(error))
         return True
 
     async def _deliver(self, turn: Turn) -> None:
-        client, branch = self._connection.client, self.branch
-        if branch.chat is None:
-            branch.chat = await client.create_chat(title=title_of(turn.text))
-        self._delivery = asyncio.create_task(
-            turn.deliver(client, branch.chat.id, self._conversation, self._on_cost)
-        )
+        waiting, messages = self._outbox.waiting, self.branch.messages
+        self._delivery = asyncio.create_task(self._send(turn))
         self._on_change()
         try:
             await asyncio.wait([self._delivery])
@@ -176,32 +168,41 @@ class Dialogue:
                     # The daemon has the message: what it kept is shown when it is back.
                     if turn.reply:
                         turn.reply.note(STATUS_WORDS["interrupted"], bad=True)
-                    self._waiting.popleft()
+                    waiting.popleft()
                 raise error
             elif turn.started and turn.finished:
                 if not turn.answers_id:
-                    branch.messages.append(turn.started.user_message)
-                branch.messages.append(turn.finished.message)
+                    messages.append(turn.started.user_message)
+                messages.append(turn.finished.message)
             else:
                 self._stale = True
-            self._waiting.popleft()
+            waiting.popleft()
         finally:
             self._delivery.cancel()  # only if the screen is being closed is it still running
             self._delivery = None
             self._on_change()
 
+    async def _send(self, turn: Turn) -> None:
+        client, branch = self._connection.client, self.branch
+        if branch.chat is None:
+            branch.chat = await client.create_chat(title=title_of(turn.text))
+            self._on_change()
+        await turn.deliver(client, branch.chat.id, self._conversation, self._on_cost)
+
     def _give_up(self, why: str) -> None:
         """Keep a turn that the daemon refused where the person can see it and try again."""
-        turn = self._waiting.popleft()
+        turn = self._outbox.waiting.popleft()
         if turn.started:
             # The daemon has the message: to try again is to answer it again.
             if not turn.answers_id:
                 self.branch.messages.append(turn.started.user_message)
             if turn.reply:
                 turn.reply.note(f"failed: {why} · Ctrl+R answers again", bad=True)
-        else:
-            self._failed = turn
+        elif turn.bubble:
+            self._outbox.refused = turn
             turn.note(f"not sent: {why} · Ctrl+R tries again", bad=True)
+        else:
+            self._on_error(RequestError("not answered", why=why))
         self._on_change()
 
     # --- after a loss ---
@@ -218,11 +219,13 @@ class Dialogue:
             self.branch.chat, self._resume, view = None, None, None
         self._stale = False
         if view:
-            self._settle_unanswered(view)
-            turns = [turn for turn in (self._failed, *self._waiting) if turn and turn.bubble]
-            for turn in turns:
-                turn.bubble = turn.bubble.copy()
-            await self.branch.show(view, [turn.bubble for turn in turns])
+            refusal = self._outbox.settle(view, self.branch.messages)
+            # Unchanged, it is left alone: the person may have scrolled.
+            if (view.chat, view.messages) != (self.branch.chat, self.branch.messages):
+                await self.branch.show(view)
+            await self._outbox.draw()
+            if refusal:
+                self._give_up(refusal)
             if view.messages and view.messages[-1].status == "streaming":
                 asyncio.get_running_loop().call_later(RECHECK_S, self._look_again)
         self._on_change()
@@ -237,38 +240,15 @@ class Dialogue:
         self._resume = None
         return view
 
-    def _settle_unanswered(self, view: wire.ChatView) -> None:
-        """Find out whether a message that was cut on its way had arrived after all."""
-        turn = self._waiting[0] if self._waiting else None
-        if not turn or not turn.attempts:
-            return
-        known = {message.id for message in self.branch.messages}
-        stored = [m for m in view.messages if m.role == "user" and m.id not in known]
-        if stored and not turn.answers_id and stored[-1].content == turn.text:
-            turn.answers_id, turn.bubble = stored[-1].id, None
-            if view.messages[-1].id != turn.answers_id:
-                self._waiting.popleft()  # it even has an answer
-        elif turn.attempts >= MAX_ATTEMPTS:
-            self._give_up("the daemon was lost each time this was sent")
-
     def _look_again(self) -> None:
         self._stale = True
         self._work.set()
 
-    # --- the queue ---
-
     def _enqueue(self, turn: Turn) -> None:
-        self._waiting.append(turn)
-        self._note_waiting()
+        self._outbox.waiting.append(turn)
+        self._outbox.note_all(self._connection.ready)
         self._work.set()
 
-    def _note_waiting(self) -> None:
-        for index, turn in enumerate(self._waiting):
-            if not self._connection.ready:
-                turn.note(WAITING)
-            elif index:
-                turn.note(QUEUED)
-
     def _refuse_if_busy(self) -> None:
-        if self._waiting:
+        if self._outbox.waiting:
             raise RequestError("a message is on its way", hint="Esc stops it")

@@ -152,6 +152,7 @@ def test_a_loading_daemon_is_waited_for(daemon: FakeDaemon) -> None:
     result = run("hi")
     assert (result.exit_code, result.stdout) == (0, "Hello from the fake.\n")
     assert daemon.ready_after == -1
+    assert result.stderr == "the model is being loaded ...\n"
 
 
 def test_control_characters_reach_a_pipe_unchanged(daemon: FakeDaemon) -> None:

@@ -35,9 +35,9 @@ class Conversation(VerticalScroll, can_focus=True):
     def on_mount(self) -> None:
         self.anchor()
 
-    async def show(self, messages: Sequence[wire.Message], waiting: Sequence[Widget] = ()) -> None:
-        """Replace everything: a branch of a chat, then what is not yet sent."""
-        widgets = [*map(widget_for, messages), *waiting]
+    async def show(self, messages: Sequence[wire.Message]) -> None:
+        """Replace everything by a branch of a chat."""
+        widgets = [*map(widget_for, messages)]
         with self.app.batch_update():
             await self.remove_children()
             await self.mount_all(widgets or [Static(WELCOME, id="welcome")])
