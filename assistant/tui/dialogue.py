@@ -161,8 +161,11 @@ class Dialogue:
         try:
             await asyncio.wait([self._delivery])
             if self._delivery.cancelled():
-                (turn.reply or turn).note(STATUS_WORDS["cancelled"], bad=True)
                 self._stale = True
+                if not turn.reply:
+                    self._give_up(STATUS_WORDS["cancelled"])
+                    return
+                turn.reply.note(STATUS_WORDS["cancelled"], bad=True)
             elif error := self._delivery.exception():
                 if isinstance(error, DaemonUnavailable) and turn.started:
                     # The daemon has the message: what it kept is shown when it is back.

@@ -47,11 +47,13 @@ class Outbox:
 
         Returns why it must not be sent once more, if that is so.
         """
+        known_ids = {message.id for message in known}
+        new = [m for m in stored.messages if m.role == "user" and m.id not in known_ids]
+        if self.refused and self.refused.attempts and new and new[-1].content == self.refused.text:
+            self.refused = None
         turn = self.first
         if not turn or not turn.attempts:
             return None
-        known_ids = {message.id for message in known}
-        new = [m for m in stored.messages if m.role == "user" and m.id not in known_ids]
         if new and not turn.answers_id and new[-1].content == turn.text:
             turn.answers_id, turn.bubble = new[-1].id, None
             if stored.messages[-1].id != turn.answers_id:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from starlette.requests import Request
 from textual.events import Key
 
 from assistant import wire
@@ -67,6 +70,39 @@ async def test_escape_stops_the_reply_and_keeps_its_part(daemon: FakeDaemon, sit
         await person.sees("Hello from the fake.")
     (chat_id,) = daemon.chats
     assert daemon.texts(chat_id)[:3] == ["Hi", "Hello from ", "again"]
+
+
+@pytest.mark.parametrize("route", ["new_chat", "send"])
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_escape_before_the_daemon_has_answered_at_all(
+    daemon: FakeDaemon, sit: Sit, monkeypatch: pytest.MonkeyPatch, route: str, arrived: bool
+) -> None:
+    real, waits = getattr(daemon, route), asyncio.Event()
+
+    async def never(request: Request) -> None:
+        if arrived:
+            await real(request)
+        waits.set()
+        await asyncio.Event().wait()
+
+    await daemon.kill()
+    monkeypatch.setattr(daemon, route, never)
+    await daemon.start()
+    async with sit() as person:
+        await person.send("Hi")
+        await person.until(waits.is_set)
+        await person.press("escape")
+        await person.sees("stopped by you" if (route, arrived) != ("send", True) else "Hi")
+        await person.idle()
+        await daemon.kill()
+        monkeypatch.setattr(daemon, route, real)
+        await daemon.start()
+        await person.sees("● ready")
+        await person.press("ctrl+r")
+        await person.sees("Hello from the fake.")
+        await person.idle()
+        assert len(person.chat.query(UserMessage)) == 1
+    assert [m.content for m in daemon.messages.values()].count("Hi") == 1
 
 
 async def test_typing_goes_on_while_the_reply_streams(daemon: FakeDaemon, sit: Sit) -> None:
