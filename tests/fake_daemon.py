@@ -35,6 +35,7 @@ class Reply:
     hold: int | None = None
     die_at: int | None = None  # the process dies before this chunk
     error: wire.ErrorBody | None = None  # a `failed` event after the chunks
+    ends_early: bool = False  # the stream ends in good order, but before its last events
     status: int = 200  # an HTTP error instead of a stream (with `error`)
     basis: wire.Basis = "modelled"
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -267,6 +268,8 @@ class FakeDaemon:
                 cost = self.cost(tokens, script.basis)
                 yield _event(wire.Delta(text=chunk, cost=cost))
                 await asyncio.sleep(0)
+            if script.ends_early:
+                return
             if script.error:
                 reply.status, reply.finish_reason = "error", "error"
                 yield _event(wire.Failed(error=script.error))

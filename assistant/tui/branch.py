@@ -23,6 +23,15 @@ class Branch:
     def user_messages(self) -> list[wire.Message]:
         return [message for message in self.messages if message.role == "user"]
 
+    async def stored(self, chat_id: str | None = None) -> wire.ChatView | None:
+        """What the daemon has of this chat ("last": the newest one), without drawing it."""
+        if chat_id == "last":
+            chats = await self._client.chats()
+            chat_id = max(chats, key=lambda chat: chat.updated_at).id if chats else None
+        elif not chat_id and self.chat and not self.at_root:
+            chat_id = self.chat.id
+        return await self._client.chat(chat_id) if chat_id else None
+
     async def show(self, view: wire.ChatView) -> None:
         """Draw what the daemon says."""
         self.chat, self.messages, self.at_root = view.chat, list(view.messages), False

@@ -12,11 +12,13 @@ from assistant.tui.branch import Branch
 from assistant.tui.connection import Connection, Link, Phase
 from assistant.tui.outbox import Outbox
 from assistant.tui.text import title_of
-from assistant.tui.turns import Turn
+from assistant.tui.turns import ELSEWHERE, Turn
 from assistant.tui.widgets.conversation import Conversation
 from assistant.tui.widgets.message import STATUS_WORDS, UserMessage
 
 RECHECK_S = 1.0
+BUSY_RETRY_S = 0.2
+HTTP_CONFLICT = 409
 
 
 class Dialogue:
@@ -146,12 +148,20 @@ class Dialogue:
                 if not (turn := self._outbox.first):
                     return False
                 await self._deliver(turn)
+                return True
             except DaemonUnavailable:
                 self._stale = True
                 self._connection.check()
                 return False
             except AssistantError as error:
-                self._give_up(str(error))
+                if not (isinstance(error, RequestError) and error.status == HTTP_CONFLICT):
+                    self._give_up(str(error))
+                    return True
+        # Another terminal writes in this chat, or our own last reply is just being closed.
+        self._stale = True
+        turn.attempts = 0
+        turn.note(ELSEWHERE)
+        await asyncio.sleep(BUSY_RETRY_S)
         return True
 
     async def _deliver(self, turn: Turn) -> None:
@@ -213,18 +223,18 @@ class Dialogue:
     async def _reload(self) -> None:
         """Take the daemon's word for what is stored, then put what is not yet sent below it."""
         try:
-            view = await self._stored()
+            view = await self.branch.stored(self._resume)
         except DaemonUnavailable:
             raise
         except AssistantError as error:
             # The chat is gone: what is waiting begins a new one.
             self._on_error(error)
-            self.branch.chat, self._resume, view = None, None, None
-        self._stale = False
+            self.branch.chat = view = None
+        self._resume, self._stale = None, False
         if view:
             refusal = self._outbox.settle(view, self.branch.messages)
             # Unchanged, it is left alone: the person may have scrolled.
-            if (view.chat, view.messages) != (self.branch.chat, self.branch.messages):
+            if not self.branch.chat or view.messages != self.branch.messages:
                 await self.branch.show(view)
             await self._outbox.draw()
             if refusal:
@@ -232,16 +242,6 @@ class Dialogue:
             if view.messages and view.messages[-1].status == "streaming":
                 asyncio.get_running_loop().call_later(RECHECK_S, self._look_again)
         self._on_change()
-
-    async def _stored(self) -> wire.ChatView | None:
-        client, branch = self._connection.client, self.branch
-        chat_id = self._resume or (branch.chat.id if branch.chat and not branch.at_root else None)
-        if chat_id == "last":
-            chats = await client.chats()
-            chat_id = max(chats, key=lambda chat: chat.updated_at).id if chats else None
-        view = await client.chat(chat_id) if chat_id else None
-        self._resume = None
-        return view
 
     def _look_again(self) -> None:
         self._stale = True

@@ -22,6 +22,7 @@ MAX_ATTEMPTS = 2
 
 WAITING = "waiting for the daemon · Esc takes it back"
 QUEUED = "next: sent when the reply before is complete · Esc takes it back"
+ELSEWHERE = "waiting for another reply in this chat · Esc takes it back"
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Turn:
         from assistant.tui.widgets.message import AssistantMessage
 
         self.attempts += 1
+        self.started = self.finished = self.reply = None
         self.note("")
         try:
             async with aclosing(self.events(client, chat_id)) as events:

@@ -314,6 +314,19 @@ async def test_a_refused_message_is_not_lost(daemon: FakeDaemon, sit: Sit) -> No
     assert daemon.texts(chat_id) == ["Hi", "Hello from the fake."]
 
 
+async def test_a_chat_that_is_busy_elsewhere_is_waited_for(daemon: FakeDaemon, sit: Sit) -> None:
+    busy = wire.ErrorBody(message="a reply is being written in this chat", code="busy")
+    daemon.replies.extend([Reply(status=409, error=busy)] * 4)
+    async with sit() as person:
+        await person.send("Hi")
+        await person.sees("waiting for another reply in this chat")
+        await person.sees("Hello from the fake.")
+        await person.idle()
+        assert "waiting for" not in person.screen
+    (chat_id,) = daemon.chats
+    assert daemon.texts(chat_id) == ["Hi", "Hello from the fake."]
+
+
 async def test_stored_statuses_are_told_in_words(daemon: FakeDaemon, sit: Sit) -> None:
     chat_id = daemon.add_chat("old", "a", "b", "c", "d", "e", "f")
     branch = daemon._branch(daemon.chats[chat_id])

@@ -111,6 +111,33 @@ async def test_death_in_mid_reply_keeps_the_part_and_marks_it(daemon: FakeDaemon
     assert daemon.texts(chat_id) == ["Hi", "Hello from ", "next", "Hello from the fake."]
 
 
+async def test_a_cut_reply_is_reason_enough_to_look(
+    daemon: FakeDaemon, sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After `sit`, which makes the watch frequent.
+    monkeypatch.setattr(connection, "WATCH_S", 600)
+    daemon.replies.append(Reply(die_at=2))
+    async with sit() as person:
+        await person.send("Hi")
+        await person.sees("daemon lost", "interrupted")
+
+
+async def test_the_place_in_an_unchanged_conversation_survives_a_restart(
+    daemon: FakeDaemon, sit: Sit
+) -> None:
+    chat_id = daemon.add_chat("long", "q", "\n\n".join(f"line {n}" for n in range(40)))
+    async with sit(resume=chat_id, size=(80, 24)) as person:
+        await person.sees("line 39")
+        await person.press("pageup")
+        await person.sees_no("line 39")
+        before = person.chat.conversation.scroll_y
+        await lose(daemon, person)
+        await daemon.start()
+        await person.sees("● ready")
+        await person.pilot.pause()
+        assert person.chat.conversation.scroll_y == before
+
+
 async def test_an_interrupted_reply_can_be_asked_for_again(daemon: FakeDaemon, sit: Sit) -> None:
     daemon.replies.append(Reply(die_at=2))
     async with sit() as person:

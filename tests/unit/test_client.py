@@ -119,6 +119,15 @@ async def test_death_in_mid_stream_is_a_cut_reply(daemon: FakeDaemon, client: Cl
     assert "kept" in (caught.value.hint or "")
 
 
+async def test_a_stream_that_ends_without_its_last_line_is_a_cut_reply(
+    daemon: FakeDaemon, client: Client
+) -> None:
+    daemon.replies.append(Reply(ends_early=True))
+    chat = await client.create_chat()
+    with pytest.raises(ReplyCut, match="ended early"):
+        await collect(client.stream_message(chat.id, wire.SendMessage(content="hi")))
+
+
 async def test_a_refusal_keeps_status_code_and_hint(daemon: FakeDaemon, client: Client) -> None:
     body = wire.ErrorBody(message="too long", code="context_length", hint="shorten it")
     daemon.replies.append(Reply(status=413, error=body))
