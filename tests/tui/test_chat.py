@@ -194,6 +194,9 @@ async def test_thoughts_are_one_line_until_opened(daemon: FakeDaemon, sit: Sit) 
         await person.pilot.click("Thought")
         await person.sees("let me see")
         assert "think>" not in person.screen
+        person.chat.query_one("Thought").focus()
+        await person.press("enter")
+        await person.sees_no("let me see")
 
 
 async def test_new_chat(daemon: FakeDaemon, sit: Sit) -> None:

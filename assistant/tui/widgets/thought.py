@@ -17,7 +17,7 @@ class Thought(Widget, can_focus=True):
     BINDING_GROUP_TITLE = "Thoughts"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "enter,space",
+            "enter",
             "toggle",
             "Open or close",
             tooltip="Show all of the thoughts, or one line",
