@@ -1,0 +1,281 @@
+"""The scheduler: one thread that feeds prefill chunks and batched decode steps of all live sequences to one backend.
+
+It knows token ids and states, no text and no HTTP. A `Sequence` is submitted with a state it owns from then on;
+its `sink` is called in the engine's thread after every step and must return at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+
+from assistant.errors import BackendError
+from assistant.sampler import Sampler, SamplingParams
+from backends.base import Backend, Cost, State
+
+log = logging.getLogger(__name__)
+
+
+class Verdict(Enum):
+    """What a Stopper says about the sequence so far."""
+
+    CONTINUE = 0
+    HOLD = 1  # this token may begin a stop string: keep a snapshot of the state before it is fed
+    STOP = 2  # the stop string is complete: roll back to where it began
+
+
+class Stopper(Protocol):
+    """Decides after each token whether the reply ends. Called in the engine's thread; pure and quick."""
+
+    def push(self, token: int) -> Verdict: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Measured host time of one engine step, as one sequence saw it."""
+
+    queue_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    sample_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What happened to one sequence in one engine step."""
+
+    token: int | None  # the token just sampled; None while the prompt is being prefilled
+    timing: Timing
+    cost: Cost | None  # this sequence's share of the pass
+    batch: int = 1  # sequences that shared the pass
+    prefilled: int = 0  # prompt tokens consumed by this step
+    finish_reason: str | None = None  # set on the last Progress: stop | length | cancelled | error
+    state: State | None = None  # with finish_reason: the state; after "stop" rolled back to before the stop string
+    unfed: tuple[int, ...] = ()  # with finish_reason: kept tokens which that state has not consumed
+    error: str | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Generation:
+    """One request: consume `prompt` into `state`, then generate up to `max_tokens`."""
+
+    prompt: Seq[int]
+    state: State
+    sink: Callable[[Progress], None]
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    max_tokens: int = 256  # 0: only prefill
+    stopper: Stopper | None = None
+    stop_tokens: frozenset[int] = frozenset({0})
+    logits: np.ndarray | None = None  # f32[V] of the last token already in `state`; needed when `prompt` is empty
+    on_prefilled: Callable[[State, np.ndarray], None] | None = None  # (state, logits) just after the prompt, to copy
+
+
+@dataclass(slots=True, eq=False)
+class _Live:
+    """A generation inside the engine."""
+
+    request: Generation
+    submitted_s: float
+    sampler: Sampler
+    position: int = 0  # prompt tokens consumed
+    pending: int | None = None  # sampled, not yet fed
+    produced: int = 0
+    held: State | None = None  # snapshot before the first token of a possible stop string
+    cancelled: bool = False
+    finished: bool = False
+    queue_s: float = 0.0
+
+
+class Engine:
+    """Continuous batching over one backend. Prefill and decode alternate, so a long prompt never starves replies."""
+
+    def __init__(self, backend: Backend, *, max_batch: int = 8, prefill_chunk: int = 64):
+        self._backend, self._max_batch, self._chunk = backend, max_batch, prefill_chunk
+        self._queue: deque[_Live] = deque()
+        self._live: list[_Live] = []
+        self._wake = threading.Condition()
+        self._closing = False
+        self._turn = itertools.count()
+        self.tokens_total = 0
+        self.last_step_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    # --- called from any thread ---
+
+    def submit(self, request: Generation) -> Callable[[], None]:
+        """Queue a generation; returns the function that cancels it (idempotent). Raises BackendError when closing."""
+        if not len(request.prompt) and request.logits is None:
+            raise ValueError("a generation needs prompt tokens, or the logits that follow its state")
+        live = _Live(request, time.perf_counter(), Sampler(request.sampling))
+        with self._wake:
+            if self._closing:
+                raise BackendError("the engine is shutting down", hint="send the request again in a moment")
+            self._queue.append(live)
+            self._wake.notify()
+
+        def cancel() -> None:
+            with self._wake:
+                live.cancelled = True
+                self._wake.notify()
+
+        return cancel
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """(live, queued) sequences."""
+        with self._wake:
+            return len(self._live), len(self._queue)
+
+    @property
+    def max_batch(self) -> int:
+        return self._max_batch
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Cancel everything, end the thread, close the backend. Idempotent."""
+        with self._wake:
+            self._closing = True
+            for live in [*self._queue, *self._live]:
+                live.cancelled = True
+            self._wake.notify()
+        self._thread.join(timeout_s)
+        self._backend.close()
+
+    # --- the engine's thread ---
+
+    def _run(self) -> None:
+        while self._admit():
+            prefilling = [x for x in self._live if x.pending is None]
+            decoding = [x for x in self._live if x.pending is not None]
+            if prefilling:  # round robin: one chunk of one sequence, then everyone decodes
+                self._guard(self._prefill, [prefilling[next(self._turn) % len(prefilling)]])
+            if decoding:
+                self._guard(self._decode, decoding)
+            self.last_step_s = time.monotonic()
+
+    def _admit(self) -> bool:
+        """Wait for work, drop the cancelled, fill the batch. False: closing and drained."""
+        with self._wake:
+            while not self._queue and not self._live:
+                if self._closing:
+                    return False
+                self._wake.wait()
+            waiting = list(self._queue)
+            self._queue.clear()
+        gone = [x for x in [*self._live, *waiting] if x.cancelled]
+        self._live = [x for x in self._live if not x.cancelled]
+        waiting = [x for x in waiting if not x.cancelled]
+        while waiting and len(self._live) < self._max_batch:
+            live = waiting.pop(0)
+            live.queue_s = time.perf_counter() - live.submitted_s
+            self._live.append(live)
+        with self._wake:
+            self._queue.extendleft(reversed(waiting))
+        for live in gone:
+            self._finish(live, "cancelled")
+        return True
+
+    def _guard(self, step: Callable[[list[_Live]], None], group: list[_Live]) -> None:
+        """Run one step; a failing pass ends only the sequences in it."""
+        try:
+            step(group)
+        except Exception as error:  # whatever a device raises must not end the engine
+            log.exception("a %s step of %d sequence(s) failed", step.__name__.strip("_"), len(group))
+            for live in group:
+                self._finish(live, "error", error=f"{type(error).__name__}: {error}")
+
+    def _prefill(self, group: list[_Live]) -> None:
+        (live,) = group
+        request = live.request
+        timing, live.queue_s = Timing(queue_s=live.queue_s), 0.0
+        chunk = np.asarray(request.prompt[live.position : live.position + self._chunk], np.int32)
+        logits, cost = request.logits, None
+        if len(chunk):
+            started = time.perf_counter()
+            step = self._backend.prefill(chunk, request.state)
+            timing = replace(timing, prefill_s=time.perf_counter() - started)
+            live.position += len(chunk)
+            logits, cost = step.logits, step.cost
+        if live.position < len(request.prompt):
+            self._emit(live, Progress(None, timing, cost, prefilled=len(chunk)))
+            return
+        if request.on_prefilled:
+            request.on_prefilled(request.state, logits)
+        if request.max_tokens <= 0:
+            self._finish(live, "length", timing, cost, prefilled=len(chunk))
+        else:
+            self._choose(live, logits, timing, cost, prefilled=len(chunk))
+
+    def _decode(self, group: list[_Live]) -> None:
+        tokens = np.asarray([live.pending for live in group], np.int32)
+        started = time.perf_counter()
+        step = self._backend.decode(tokens, [live.request.state for live in group])
+        timing = Timing(decode_s=time.perf_counter() - started)
+        share = _share(step.cost, len(group))
+        for live, logits in zip(group, step.logits, strict=True):
+            live.pending = None
+            self._choose(live, logits, timing, share, batch=len(group))
+
+    def _choose(self, live: _Live, logits: np.ndarray, timing: Timing, cost: Cost | None, **about: int) -> None:
+        """Sample, ask the stopper, and either go on or finish."""
+        request = live.request
+        started = time.perf_counter()
+        try:
+            token = live.sampler.sample(logits)
+        except ValueError as error:  # this sequence's state is broken; the others of the batch go on
+            self._finish(live, "error", timing, cost, error=str(error), **about)
+            return
+        live.produced += 1
+        self.tokens_total += 1
+        ended = token in request.stop_tokens
+        verdict = Verdict.CONTINUE if ended or request.stopper is None else request.stopper.push(token)
+        timing = replace(timing, sample_s=time.perf_counter() - started)
+
+        if ended:  # never fed; what was held stays part of the reply
+            self._finish(live, "stop", timing, cost, **about)
+        elif verdict is Verdict.STOP:
+            if live.held:
+                request.state.assign(live.held)
+            self._finish(live, "stop", timing, cost, token=token, **about)
+        else:
+            if verdict is Verdict.CONTINUE:
+                live.held = None
+            elif live.held is None:
+                live.held = request.state.copy()
+            live.pending = token
+            if live.produced >= request.max_tokens:
+                self._finish(live, "length", timing, cost, token=token, **about)
+            else:
+                self._emit(live, Progress(token, timing, cost, **about))
+
+    def _finish(self, live: _Live, reason: str, timing: Timing = Timing(), cost: Cost | None = None, *,
+                token: int | None = None, error: str | None = None, **about: int) -> None:  # fmt: skip
+        if live.finished:
+            return
+        live.finished = True
+        self._live = [x for x in self._live if x is not live]
+        unfed = () if live.pending is None else (live.pending,)
+        self._emit(live, Progress(token, timing, cost, finish_reason=reason, state=live.request.state, unfed=unfed,
+                                  error=error, **about))  # fmt: skip
+
+    def _emit(self, live: _Live, progress: Progress) -> None:
+        try:
+            live.request.sink(progress)
+        except Exception:  # a broken listener must not end the engine
+            log.exception("the listener of a sequence failed")
+            live.cancelled = True
+
+
+def _share(cost: Cost, batch: int) -> Cost:
+    """One sequence's part of a batched pass: the weights' bytes and joules are carried once for all."""
+    return replace(cost, energy_j=cost.energy_j / batch, macs=cost.macs // batch, bytes_moved=cost.bytes_moved // batch)

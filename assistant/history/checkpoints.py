@@ -1,0 +1,137 @@
+"""Checkpoints: the model's state after a message, so that resume, fork, retry and undo never prefill again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from backends.base import ModelConfig, State
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"RWKVCKP1"
+IN_MEMORY = 16  # most recent checkpoints that skip the disk
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A place in a conversation to go on from. Never modified: whoever continues it copies the state.
+
+    `state` has consumed `tokens` tokens; `pending` is text that belongs to the message and is not in the
+    state yet; `logits` f32[V] follow the state (only after a user message, so that a reply can start at once).
+    """
+
+    state: State
+    tokens: int
+    pending: bytes = b""
+    logits: np.ndarray | None = None
+
+
+class Checkpoints:
+    """Checkpoints by message id: a few in memory, the rest as files below a size cap, the oldest dropped first.
+
+    They belong to one model (`model_key`): another model's are ignored. A lost, torn or foreign file is a miss,
+    never an error: the text is in the history and is prefilled again. Files are written by one background
+    thread, with a checksum instead of fsync, for that reason.
+    """
+
+    def __init__(self, folder: Path | None, config: ModelConfig, model_key: str, cap_bytes: int = 512 << 20):
+        self._folder, self._config, self._model_key, self._cap_bytes = folder, config, model_key, cap_bytes
+        self._recent: OrderedDict[str, Checkpoint] = OrderedDict()
+        self._lock = threading.Lock()
+        self._writer = ThreadPoolExecutor(1, "checkpoints")
+
+    def put(self, message_id: str, checkpoint: Checkpoint) -> None:
+        with self._lock:
+            self._recent[message_id] = checkpoint
+            self._recent.move_to_end(message_id)
+            while len(self._recent) > IN_MEMORY:
+                self._recent.popitem(last=False)
+        if self._folder and self._cap_bytes:
+            self._writer.submit(self._save, message_id, checkpoint)
+
+    def get(self, message_id: str) -> Checkpoint | None:
+        with self._lock:
+            if message_id in self._recent:
+                self._recent.move_to_end(message_id)
+                return self._recent[message_id]
+        return self._load(message_id)
+
+    def copy(self, old_id: str, new_id: str) -> None:
+        """A fork: the new message's checkpoint is the old one's."""
+        if (checkpoint := self.get(old_id)) is not None:
+            self.put(new_id, checkpoint)
+
+    def drop(self, message_ids: list[str]) -> None:
+        for message_id in message_ids:
+            with self._lock:
+                self._recent.pop(message_id, None)
+            if self._folder:
+                self._writer.submit(self._path(message_id).unlink, missing_ok=True)
+
+    def close(self) -> None:
+        """Wait for what is being written."""
+        self._writer.shutdown(wait=True)
+
+    # --- files: MAGIC, sha256 of the rest, u32 header length, header JSON, state f32, logits f32 ---
+
+    def _path(self, message_id: str) -> Path:
+        return self._folder / f"{message_id}.ckpt"
+
+    def _save(self, message_id: str, checkpoint: Checkpoint) -> None:
+        logits = checkpoint.logits
+        header = json.dumps({
+            "model": self._model_key, "tokens": checkpoint.tokens, "pending": checkpoint.pending.hex(),
+            "logits": 0 if logits is None else len(logits),
+        }).encode()  # fmt: skip
+        body = len(header).to_bytes(4, "little") + header + checkpoint.state.data.tobytes()
+        if logits is not None:
+            body += logits.astype(np.float32, copy=False).tobytes()
+        path = self._path(message_id)
+        temporary = path.with_suffix(".tmp")
+        try:
+            with open(temporary, "wb", opener=lambda p, f: os.open(p, f, 0o600)) as file:
+                file.write(MAGIC + hashlib.sha256(body).digest() + body)
+            os.replace(temporary, path)
+            self._prune()
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            log.warning("checkpoint %s was not kept: %s; its text will be prefilled when needed", message_id, error)
+
+    def _load(self, message_id: str) -> Checkpoint | None:
+        if not self._folder:
+            return None
+        try:
+            raw = self._path(message_id).read_bytes()
+        except OSError:
+            return None
+        body = raw[len(MAGIC) + 32 :]
+        if raw[: len(MAGIC)] != MAGIC or hashlib.sha256(body).digest() != raw[len(MAGIC) : len(MAGIC) + 32]:
+            log.warning("checkpoint %s is damaged and ignored", message_id)
+            return None
+        size = int.from_bytes(body[:4], "little")
+        header = json.loads(body[4 : 4 + size])
+        if header["model"] != self._model_key:
+            return None
+        floats = np.frombuffer(body, np.float32, offset=4 + size)
+        n = self._config.state_floats
+        logits = floats[n:].copy() if header["logits"] else None
+        return Checkpoint(State(self._config, floats[:n].copy()), header["tokens"], bytes.fromhex(header["pending"]), logits)
+
+    def _prune(self) -> None:
+        files = sorted((p.stat().st_mtime_ns, p.stat().st_size, p) for p in self._folder.glob("*.ckpt"))
+        excess = sum(size for _, size, _ in files) - self._cap_bytes
+        for _, size, path in files:
+            if excess <= 0:
+                break
+            path.unlink(missing_ok=True)
+            excess -= size

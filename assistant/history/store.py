@@ -1,0 +1,205 @@
+"""Chats and their message trees in SQLite: every acknowledged message is on disk before it is answered."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from assistant import wire
+from assistant.errors import HistoryError, RequestError
+from assistant.history.migrations import migrate
+
+_CHAT = "SELECT c.*, (SELECT count(*) FROM messages m WHERE m.chat_id = c.id) AS n FROM chats c"
+
+
+def new_id() -> str:
+    """16 hex digits; collisions within one user's history are not a concern at 64 bits."""
+    return secrets.token_hex(8)
+
+
+class History:
+    """The history database. One writer at a time; safe to call from any thread."""
+
+    def __init__(self, file: Path | None):
+        """`None` keeps everything in memory. Raises HistoryError if the file cannot be opened or is damaged."""
+        self._file, self._lock = file, threading.RLock()
+        try:
+            if file:
+                os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            self._db = sqlite3.connect(file or ":memory:", check_same_thread=False, isolation_level=None, timeout=5)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")  # an acknowledged message survives a power cut
+            self._db.execute("PRAGMA foreign_keys = ON")
+            migrate(self._db)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise HistoryError(
+                "cannot open the history", where=file, why=error,
+                hint="move the file away to start afresh (nothing in it is changed), or restore it from a backup",
+            ) from error  # fmt: skip
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._db
+                    self._db.execute("COMMIT")
+                except BaseException:
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise HistoryError("cannot write the history", where=self._file, why=error,
+                                   hint="check free space and permissions; nothing was half-written") from error  # fmt: skip
+
+    def _rows(self, sql: str, *args: object) -> list[sqlite3.Row]:
+        with self._lock:
+            try:
+                return self._db.execute(sql, args).fetchall()
+            except sqlite3.Error as error:
+                raise HistoryError("cannot read the history", where=self._file, why=error) from error
+
+    # --- chats ---
+
+    def create_chat(self, title: str, system: str = "") -> wire.Chat:
+        chat_id, now = new_id(), time.time()
+        with self._write() as db:
+            db.execute("INSERT INTO chats(id, title, system, created_at, updated_at) VALUES (?,?,?,?,?)",
+                       (chat_id, title, system, now, now))  # fmt: skip
+        return self.chat(chat_id)
+
+    def chats(self, limit: int = 1000) -> list[wire.Chat]:
+        """Pinned first, then by last change, newest first."""
+        return [_chat(r) for r in self._rows(f"{_CHAT} ORDER BY pinned DESC, updated_at DESC, c.rowid DESC LIMIT ?", limit)]
+
+    def chat(self, chat_id: str) -> wire.Chat:
+        """Raises RequestError 404 if there is none."""
+        rows = self._rows(f"{_CHAT} WHERE c.id = ?", chat_id)
+        if not rows:
+            raise RequestError(f"there is no chat '{chat_id}'", status=404, hint="list the chats to see their ids")
+        return _chat(rows[0])
+
+    def update_chat(self, chat_id: str, **changes: object) -> wire.Chat:
+        """Set title, pinned or head_id (None: before the first message). The head must be a message of this chat."""
+        self.chat(chat_id)
+        if changes.get("head_id") is not None and self.message(changes["head_id"]).chat_id != chat_id:
+            raise RequestError(f"message '{changes['head_id']}' is not in chat '{chat_id}'", status=404)
+        with self._write() as db:
+            for column, value in changes.items():
+                if column not in ("title", "pinned", "head_id"):
+                    raise ValueError(f"not a column of a chat that may change: {column}")
+                db.execute(f"UPDATE chats SET {column} = ?, updated_at = ? WHERE id = ?", (value, time.time(), chat_id))
+        return self.chat(chat_id)
+
+    def delete_chat(self, chat_id: str) -> list[str]:
+        """Delete a chat for good; returns the ids of its messages (their checkpoints can go too)."""
+        self.chat(chat_id)
+        ids = [r["id"] for r in self._rows("SELECT id FROM messages WHERE chat_id = ?", chat_id)]
+        with self._write() as db:
+            db.execute("DELETE FROM chats WHERE id = ?", (chat_id,))
+        return ids
+
+    def fork(self, chat_id: str, message_id: str | None, title: str) -> tuple[wire.Chat, dict[str, str]]:
+        """Copy the branch that ends at `message_id` into a new chat. Returns it and {old message id: new id}."""
+        source, path = self.chat(chat_id), self.path(chat_id, message_id)
+        fork = self.create_chat(title, source.system)
+        new_ids = {m.id: new_id() for m in path}
+        with self._write() as db:
+            for m in path:
+                db.execute(
+                    "INSERT INTO messages SELECT ?, ?, ?, role, content, status, finish_reason, created_at, cost"
+                    " FROM messages WHERE id = ?",
+                    (new_ids[m.id], fork.id, new_ids.get(m.parent_id), m.id),
+                )
+            head = new_ids[path[-1].id] if path else None
+            db.execute("UPDATE chats SET head_id = ? WHERE id = ?", (head, fork.id))
+        return self.chat(fork.id), new_ids
+
+    # --- messages ---
+
+    def message(self, message_id: str) -> wire.Message:
+        """Raises RequestError 404 if there is none."""
+        rows = self._rows("SELECT * FROM messages WHERE id = ?", message_id)
+        if not rows:
+            raise RequestError(f"there is no message '{message_id}'", status=404)
+        row = rows[0]
+        siblings = [r["id"] for r in self._rows(
+            "SELECT id FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY created_at, rowid",
+            row["chat_id"], row["parent_id"])]  # fmt: skip
+        return _message(row, siblings)
+
+    def path(self, chat_id: str, message_id: str | None) -> list[wire.Message]:
+        """Messages from the first to `message_id`; empty for None."""
+        rows = self._rows(
+            """WITH RECURSIVE up(id, depth) AS (
+                   SELECT ?, 0 UNION ALL
+                   SELECT m.parent_id, depth + 1 FROM messages m JOIN up USING (id) WHERE m.parent_id IS NOT NULL)
+               SELECT m.*, (SELECT group_concat(s.id) FROM (SELECT id FROM messages b WHERE b.chat_id = m.chat_id
+                   AND b.parent_id IS m.parent_id ORDER BY b.created_at, b.rowid) s) AS siblings
+               FROM up JOIN messages m USING (id) WHERE m.chat_id = ? ORDER BY depth DESC""",
+            message_id, chat_id)  # fmt: skip
+        if message_id is not None and not rows:
+            raise RequestError(f"there is no message '{message_id}' in chat '{chat_id}'", status=404)
+        return [_message(r, r["siblings"].split(",")) for r in rows]
+
+    def add_turn(self, chat_id: str, parent_id: str | None, content: str) -> tuple[wire.Message, wire.Message]:
+        """Store a user message and its reply, still empty and `streaming`, in one transaction; the reply becomes the head."""
+        user_id = new_id()
+        with self._write() as db:
+            self._insert(db, user_id, chat_id, parent_id, "user", content, "complete")
+            reply_id = self._insert(db, new_id(), chat_id, user_id, "assistant", "", "streaming")
+        return self.message(user_id), self.message(reply_id)
+
+    def add_reply(self, chat_id: str, user_id: str) -> wire.Message:
+        """Another empty, streaming reply to a user message; it becomes the head."""
+        with self._write() as db:
+            reply_id = self._insert(db, new_id(), chat_id, user_id, "assistant", "", "streaming")
+        return self.message(reply_id)
+
+    def _insert(self, db: sqlite3.Connection, message_id: str, chat_id: str, parent_id: str | None,
+                role: str, content: str, status: str) -> str:  # fmt: skip
+        now = time.time()
+        db.execute("INSERT INTO messages(id, chat_id, parent_id, role, content, status, created_at) VALUES (?,?,?,?,?,?,?)",
+                   (message_id, chat_id, parent_id, role, content, status, now))  # fmt: skip
+        db.execute("UPDATE chats SET head_id = ?, updated_at = ? WHERE id = ?", (message_id, now, chat_id))
+        return message_id
+
+    def update_reply(self, message_id: str, content: str, status: wire.MessageStatus = "streaming",
+                     finish_reason: wire.FinishReason | None = None, cost: wire.Cost | None = None) -> None:  # fmt: skip
+        """Store what a reply has become. A deleted message is no error: its chat was deleted meanwhile."""
+        with self._write() as db:
+            db.execute("UPDATE messages SET content = ?, status = ?, finish_reason = ?, cost = ? WHERE id = ?",
+                       (content, status, finish_reason, cost and msgspec.json.encode(cost).decode(), message_id))  # fmt: skip
+
+    def mark_interrupted(self) -> int:
+        """At start: replies that a dead process left `streaming` keep what they have and say so. Returns how many."""
+        with self._write() as db:
+            return db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'").rowcount
+
+
+def _chat(row: sqlite3.Row) -> wire.Chat:
+    return wire.Chat(id=row["id"], title=row["title"], created_at=row["created_at"], updated_at=row["updated_at"],
+                     pinned=bool(row["pinned"]), system=row["system"], head_id=row["head_id"], messages=row["n"])  # fmt: skip
+
+
+def _message(row: sqlite3.Row, siblings: list[str]) -> wire.Message:
+    return wire.Message(
+        id=row["id"], chat_id=row["chat_id"], parent_id=row["parent_id"], role=row["role"], content=row["content"],
+        status=row["status"], created_at=row["created_at"], finish_reason=row["finish_reason"],
+        siblings=len(siblings), sibling_index=siblings.index(row["id"]),
+        cost=msgspec.json.decode(row["cost"], type=wire.Cost) if row["cost"] else None,
+    )  # fmt: skip

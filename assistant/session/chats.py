@@ -1,0 +1,180 @@
+"""Conversations kept in the history: send, regenerate, edit, fork, each going on from the nearest checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from assistant import wire
+from assistant.config import Sampling
+from assistant.engine import Engine, Generation
+from assistant.errors import AssistantError, RequestError
+from assistant.history import Checkpoint, Checkpoints, History
+from assistant.meter import Meter
+from assistant.session.reply import Outcome, Reply
+from assistant.session.sampling import sampling_params, stop_strings, token_limit
+from assistant.session.text import ReplyText
+from assistant.session.transcript import ChatTemplate, Turn, pieces, reply_prefix
+from backends.base import ModelConfig, State
+
+TITLE_CHARS = 60
+THINK_SUFFIX = {None: "", True: "-think", False: "-quick"}  # a prompt ends differently in each mode
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """The model as a session sees it: how to write its prompts and read its tokens."""
+
+    config: ModelConfig
+    template: ChatTemplate
+    bos: tuple[int, ...]
+    encode: Callable[[bytes], list[int]]
+    decode_bytes: Callable[[Sequence[int]], bytes]
+    meter: Callable[[int], Meter]  # cached tokens -> a meter labelled with the device
+
+
+class Chats:
+    """All conversations of one daemon. Call it on the event loop."""
+
+    def __init__(self, engine: Engine, history: History, checkpoints: Checkpoints, speaker: Speaker, sampling: Sampling):
+        self._engine, self._history, self._checkpoints = engine, history, checkpoints
+        self._speaker, self._sampling = speaker, sampling
+        self._live: dict[str, Reply] = {}  # by chat id
+
+    # --- reading and arranging ---
+
+    def view(self, chat_id: str) -> wire.ChatView:
+        chat = self._history.chat(chat_id)
+        return wire.ChatView(chat=chat, messages=self._history.path(chat_id, chat.head_id))
+
+    def delete(self, chat_id: str) -> None:
+        self.cancel(chat_id)
+        ids = self._history.delete_chat(chat_id)
+        self._checkpoints.drop([i + suffix for i in ids for suffix in THINK_SUFFIX.values()])
+
+    def fork(self, chat_id: str, message_id: str | None) -> wire.ChatView:
+        """A new chat that shares everything up to `message_id` (default: the head); its checkpoints come along."""
+        chat = self._history.chat(chat_id)
+        fork, new_ids = self._history.fork(chat_id, message_id or chat.head_id, f"{chat.title} (fork)"[: TITLE_CHARS + 7])
+        for old_id, copied_id in new_ids.items():
+            self._checkpoints.copy(old_id, copied_id)
+        return self.view(fork.id)
+
+    def cancel(self, chat_id: str) -> int:
+        """Stop the reply being written in a chat; returns how many were."""
+        reply = self._live.get(chat_id)
+        if reply:
+            reply.cancel()
+        return int(reply is not None)
+
+    async def settle(self) -> None:
+        """Cancel every reply and wait until all are stored (shutdown)."""
+        for reply in list(self._live.values()):
+            reply.cancel()
+            await reply.done()
+
+    # --- writing ---
+
+    def send(self, chat_id: str, request: wire.SendMessage) -> tuple[wire.Started, Reply]:
+        """Store a user turn, then start its reply. The turn is on disk when this returns."""
+        chat = self._history.chat(chat_id)
+        self._refuse_if_writing(chat_id)
+        if not request.content.strip():
+            raise RequestError("the message is empty", code="empty_message")
+        parent_id = None if request.root else (request.parent_id or chat.head_id)
+        if parent_id is not None:
+            parent = self._history.message(parent_id)
+            if parent.chat_id != chat_id or parent.role != "assistant":
+                raise RequestError(f"message '{parent_id}' cannot be answered by the user",
+                                   why="the parent of a user turn is a reply of the same chat, or the root")  # fmt: skip
+        generation = self._checked(request)
+        user, reply = self._history.add_turn(chat_id, parent_id, request.content)
+        if not chat.messages and not chat.title:
+            self._history.update_chat(chat_id, title=" ".join(request.content.split())[:TITLE_CHARS])
+        return self._start(chat, user, reply, request, generation)
+
+    def regenerate(self, chat_id: str, request: wire.Regenerate) -> tuple[wire.Started, Reply]:
+        """Another reply to a user message (default: the last one of the branch), beside its earlier ones."""
+        chat = self._history.chat(chat_id)
+        self._refuse_if_writing(chat_id)
+        path = self._history.path(chat_id, request.message_id or chat.head_id)
+        users = [m for m in path if m.role == "user"]
+        if not users:
+            raise RequestError("there is no message to answer again", code="nothing_to_regenerate")
+        generation = self._checked(request)
+        return self._start(chat, users[-1], self._history.add_reply(chat_id, users[-1].id), request, generation)
+
+    def _refuse_if_writing(self, chat_id: str) -> None:
+        if chat_id in self._live:
+            raise RequestError("a reply is being written in this chat", status=409, code="busy",
+                               hint="wait for it, or cancel it first")  # fmt: skip
+
+    def _checked(self, request: wire.SamplingFields) -> Generation:
+        """Everything of the request that can be wrong is checked before anything is stored."""
+        stop_strings(request)
+        return Generation(
+            prompt=(), state=State(self._speaker.config), sink=lambda _: None,
+            sampling=sampling_params(request, self._sampling), max_tokens=token_limit(request, self._sampling),
+        )  # fmt: skip
+
+    def _start(self, chat: wire.Chat, user: wire.Message, reply: wire.Message,
+               request: wire.SendMessage | wire.Regenerate, generation: Generation) -> tuple[wire.Started, Reply]:  # fmt: skip
+        speaker, prefix = self._speaker, reply_prefix(self._speaker.template, request.think)
+        turns = [Turn(m.role, m.content, m.id) for m in self._history.path(chat.id, user.id)]
+        turns[-1] = Turn("user", user.content, user.id + THINK_SUFFIX[request.think])
+        texts = pieces(speaker.template, chat.system, turns)
+        texts[-1] += prefix
+        base, rest = self._nearest(texts, turns)
+        before = base.tokens if base else 0
+        tokens = speaker.encode(rest) if base else [*speaker.bos, *speaker.encode(rest)]
+        generation.prompt = tokens
+        if base:
+            generation.state, generation.logits = base.state.copy(), base.logits
+        generation.on_prefilled = lambda state, logits: self._checkpoints.put(
+            turns[-1].key, Checkpoint(state.copy(), before + len(tokens), logits=logits.copy())
+        )
+
+        async def save(text: str) -> None:
+            await asyncio.to_thread(self._history.update_reply, reply.id, text)
+
+        async def finish(outcome: Outcome) -> wire.StreamEvent:
+            self._live.pop(chat.id, None)
+            # a state that stopped inside the prompt, or broke, is not worth keeping
+            if outcome.finish_reason != "error" and outcome.cost.prompt_tokens == len(tokens):
+                self._checkpoints.put(reply.id, Checkpoint(outcome.state, before + outcome.fed_tokens, outcome.pending))
+            return await asyncio.to_thread(self._stored, reply.id, outcome)
+
+        text = ReplyText(speaker.decode_bytes, (*speaker.template.stops, *stop_strings(request)))
+        try:
+            running = Reply(self._engine, generation, text, speaker.meter(before),
+                            finish=finish, save=save, prefix=prefix, clean=str.lstrip)  # fmt: skip
+        except AssistantError:
+            self._history.update_reply(reply.id, "", "error", "error")
+            raise
+        self._live[chat.id] = running
+        return wire.Started(user_message=user, message_id=reply.id), running
+
+    def _nearest(self, texts: list[str], turns: Sequence[Turn]) -> tuple[Checkpoint | None, bytes]:
+        """The last checkpoint on the branch and the text that it has not consumed."""
+        for i in range(len(turns), 0, -1):
+            checkpoint = self._checkpoints.get(turns[i - 1].key)
+            rest = checkpoint and checkpoint.pending + "".join(texts[i:]).encode()
+            if checkpoint and (rest or checkpoint.logits is not None):
+                return checkpoint, rest
+        return None, "".join(texts).encode()
+
+    def _stored(self, reply_id: str, outcome: Outcome) -> wire.StreamEvent:
+        status = {"cancelled": "cancelled", "error": "error"}.get(outcome.finish_reason, "complete")
+        self._history.update_reply(reply_id, outcome.text, status, outcome.finish_reason, outcome.cost)
+        if outcome.error:
+            return wire.Failed(error=wire.ErrorBody(message=outcome.error, type="backend_error",
+                                                    hint="the message is kept; regenerate it"))  # fmt: skip
+        return wire.Finished(message=self._history.message(reply_id), usage=usage(outcome.cost), cost=outcome.cost)
+
+
+def usage(cost: wire.Cost) -> wire.Usage:
+    """OpenAI's counts: the prompt includes what a checkpoint stood for."""
+    prompt = cost.cached_tokens + cost.prompt_tokens
+    return wire.Usage(prompt_tokens=prompt, completion_tokens=cost.completion_tokens,
+                      total_tokens=prompt + cost.completion_tokens)  # fmt: skip

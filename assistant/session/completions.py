@@ -1,0 +1,156 @@
+"""Stateless requests (OpenAI's): the whole conversation comes with each, and goes on from a cached state where it can."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from assistant import wire
+from assistant.config import Sampling
+from assistant.engine import Engine, Generation
+from assistant.errors import RequestError
+from assistant.history import Checkpoint
+from assistant.session.chats import Speaker, usage
+from assistant.session.reply import Outcome, Reply
+from assistant.session.sampling import sampling_params, stop_strings, token_limit
+from assistant.session.text import ReplyText
+from assistant.session.transcript import Turn, pieces, reply_prefix
+from backends.base import State
+
+CACHED_PREFIXES = 16
+SYSTEM_ROLES = ("system", "developer")
+
+
+class PrefixCache:
+    """States by the exact text that they have consumed; the least recently used go first.
+
+    A hit needs equality of every byte, so a request can only ever meet a state that its own text would make.
+    """
+
+    def __init__(self, size: int = CACHED_PREFIXES):
+        self._size = size
+        self._entries: OrderedDict[tuple[int, bytes], Checkpoint] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, text: bytes, checkpoint: Checkpoint) -> None:
+        key = _key(text)
+        with self._lock:
+            self._entries[key] = checkpoint
+            self._entries.move_to_end(key)
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+
+    def longest(self, text: bytes) -> tuple[int, Checkpoint] | None:
+        """(bytes of `text` that the checkpoint stands for, checkpoint) of the longest cached beginning of `text`."""
+        with self._lock:
+            for length in sorted({n for n, _ in self._entries if n <= len(text)}, reverse=True):
+                key = _key(text[:length])
+                if key in self._entries:
+                    self._entries.move_to_end(key)
+                    return length, self._entries[key]
+        return None
+
+
+class Completions:
+    """Chat and text completions without a history."""
+
+    def __init__(self, engine: Engine, speaker: Speaker, sampling: Sampling):
+        self._engine, self._speaker, self._sampling = engine, speaker, sampling
+        self._cache = PrefixCache()
+
+    def chat(self, request: wire.ChatCompletionRequest) -> Reply:
+        """Raises RequestError for what we do not do, rather than ignoring it."""
+        _refuse(request.tools, "tools", "tool calls are not supported yet")
+        format_type = (request.response_format or {}).get("type", "text")
+        _refuse(format_type != "text", "response_format", "only plain text is supported yet")
+        system, turns = _turns(request.messages)
+        template = self._speaker.template
+        prefix = reply_prefix(template, request.think)
+        asked = "".join(pieces(template, system, turns))
+        # as the next request will spell this reply, so that it finds the state
+        answered = lambda reply: f"{asked} {reply}".encode()  # noqa: E731
+        return self._run(request, (asked + prefix).encode(), template.stops, answered, prefix=prefix, clean=str.lstrip)
+
+    def text(self, request: wire.CompletionRequest) -> Reply:
+        _refuse(request.suffix, "suffix", "filling in the middle is not supported")
+        _refuse((request.best_of or 1) > 1, "best_of", "only one choice is made")
+        if not isinstance(request.prompt, str) or not request.prompt:
+            raise RequestError("the prompt must be one non-empty string", code="unsupported")
+        return self._run(request, request.prompt.encode(), (), None, prefix=request.prompt if request.echo else "")
+
+    def _run(self, request: wire.CompletionBase, text: bytes, stops: tuple[str, ...],
+             answered: Callable[[str], bytes] | None, *, prefix: str, clean: Callable[[str], str] = str) -> Reply:  # fmt: skip
+        _refuse((request.n or 1) > 1, "n", "one answer at a time: send the request again for another")
+        _refuse(request.logprobs, "logprobs", "log probabilities are not supported")
+        speaker, hit = self._speaker, self._cache.longest(text)
+        if hit and (hit[0] < len(text) or hit[1].logits is not None):
+            length, base = hit
+            tokens, before = speaker.encode(base.pending + text[length:]) if length < len(text) else [], base.tokens
+            state, logits = base.state.copy(), base.logits
+        else:
+            tokens, before, state, logits = [*speaker.bos, *speaker.encode(text)], 0, State(speaker.config), None
+
+        async def finish(outcome: Outcome) -> wire.StreamEvent:
+            if outcome.error:
+                return wire.Failed(error=wire.ErrorBody(message=outcome.error, type="backend_error"))
+            if answered and outcome.text and outcome.cost.prompt_tokens == len(tokens):
+                done = Checkpoint(outcome.state, before + outcome.fed_tokens, outcome.pending)
+                self._cache.put(answered(outcome.text), done)
+            message = wire.Message(id="", chat_id="", parent_id=None, role="assistant", content=outcome.text,
+                                   status="complete", created_at=0.0, finish_reason=outcome.finish_reason)  # fmt: skip
+            return wire.Finished(message=message, usage=usage(outcome.cost), cost=outcome.cost)
+
+        generation = Generation(
+            prompt=tokens, state=state, logits=logits, sink=lambda _: None, max_tokens=token_limit(request, self._sampling),
+            sampling=sampling_params(request, self._sampling),
+            on_prefilled=lambda s, x: self._cache.put(text, Checkpoint(s.copy(), before + len(tokens), logits=x.copy())),
+        )  # fmt: skip
+        reply_text = ReplyText(speaker.decode_bytes, (*stops, *stop_strings(request)))
+        return Reply(self._engine, generation, reply_text, speaker.meter(before), finish=finish, prefix=prefix, clean=clean)
+
+
+def _key(text: bytes) -> tuple[int, bytes]:
+    return len(text), hashlib.sha256(text).digest()
+
+
+def _refuse(given: object, field: str, why: str) -> None:
+    if given:
+        raise RequestError(f"'{field}' cannot be used", code="unsupported", why=why)
+
+
+def _turns(messages: list[wire.ChatMessage]) -> tuple[str, list[Turn]]:
+    """OpenAI's messages as (system prompt, alternating turns that end with the user's)."""
+    system, turns = [], []
+    for i, message in enumerate(messages):
+        content = _content(message, i)
+        if message.role in SYSTEM_ROLES:
+            if turns:
+                raise RequestError(f"messages[{i}]: a {message.role} message after the conversation has begun",
+                                   code="bad_messages", hint="put it first")  # fmt: skip
+            system.append(content)
+        elif message.role in ("user", "assistant"):
+            if turns and turns[-1].role == message.role:  # two in a row are one turn
+                turns[-1] = Turn(message.role, f"{turns[-1].content}\n{content}")
+            else:
+                turns.append(Turn(message.role, content))
+        else:
+            raise RequestError(f"messages[{i}] has the role '{message.role}'", code="bad_messages",
+                               why="roles are system, developer, user and assistant")  # fmt: skip
+    if not turns or turns[-1].role != "user":
+        raise RequestError("the last message must be the user's", code="bad_messages")
+    if turns[0].role == "assistant":
+        turns.insert(0, Turn("user", ""))
+    return "\n".join(system), turns
+
+
+def _content(message: wire.ChatMessage, i: int) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    parts = message.content or []
+    for part in parts:
+        if part.get("type") != "text" or not isinstance(part.get("text"), str):
+            raise RequestError(f"messages[{i}] has a part of type '{part.get('type')}'", code="unsupported",
+                               why="this model reads text only")  # fmt: skip
+    return "".join(part["text"] for part in parts)

@@ -1,0 +1,144 @@
+"""One reply being written: engine progress in, wire events out to any number of listeners, storage kept current."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+from assistant import wire
+from assistant.engine import Engine, Generation, Progress
+from assistant.meter import Meter
+from assistant.session.text import ReplyText
+from backends.base import State
+
+SAVE_EVERY_S = 0.5
+"""How often an unfinished reply is stored: what a kill -9 can take away at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a reply ended. `state` has consumed the prompt and the reply except `pending`."""
+
+    text: str
+    finish_reason: wire.FinishReason
+    cost: wire.Cost
+    state: State
+    fed_tokens: int  # tokens consumed by `state` since the generation began
+    pending: bytes
+    error: str | None = None
+
+
+class Reply:
+    """Runs one generation. Create it on the event loop; it goes on whether or not anybody listens.
+
+    `save(text)` is awaited every SAVE_EVERY_S while it grows; `finish(outcome)` once, and gives the last event.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        generation: Generation,
+        text: ReplyText,
+        meter: Meter,
+        *,
+        finish: Callable[[Outcome], Awaitable[wire.StreamEvent]],
+        save: Callable[[str], Awaitable[None]] | None = None,
+        prefix: str = "",
+        clean: Callable[[str], str] = str,
+    ):
+        self._text, self._meter, self._finish, self._save, self._clean = text, meter, finish, save, clean
+        self._raw = prefix  # reply text so far, as sampled
+        self._sent = 0  # characters of clean(raw) already sent
+        self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        self._arrived: deque[tuple[Progress, str, float]] = deque()
+        self._listeners: list[asyncio.Queue[wire.StreamEvent | None]] = []
+        self._last: wire.StreamEvent | None = None
+        self._submitted_s = time.perf_counter()
+        self._consumed = 0
+        generation.stopper, generation.sink = text, self._sink
+        self._cancel = engine.submit(generation)
+        self._task = self._loop.create_task(self._pump())
+
+    def cancel(self) -> None:
+        """Stop generating; what there is becomes the reply. Idempotent."""
+        self._cancel()
+
+    async def done(self) -> wire.StreamEvent:
+        """Wait for the last event (Finished or Failed)."""
+        await asyncio.shield(self._task)
+        return self._last
+
+    async def events(self) -> AsyncIterator[wire.StreamEvent]:
+        """Deltas from now on (the first holds all text so far), then the last event."""
+        if self._last is None:
+            queue: asyncio.Queue[wire.StreamEvent | None] = asyncio.Queue()
+            if self._sent:
+                queue.put_nowait(wire.Delta(text=self._clean(self._raw)[: self._sent], tokens=0, cost=self._meter.report()))
+            self._listeners.append(queue)
+            try:
+                while (event := await queue.get()) is not None:
+                    yield event
+            finally:
+                self._listeners.remove(queue)
+        yield self._last
+
+    # --- engine thread ---
+
+    def _sink(self, progress: Progress) -> None:
+        piece = self._text.take(final=progress.finish_reason is not None)
+        self._arrived.append((progress, piece, time.perf_counter() - self._submitted_s))
+        self._loop.call_soon_threadsafe(self._wake.set)
+
+    # --- event loop ---
+
+    async def _pump(self) -> None:
+        saved_s, outcome = time.monotonic(), None
+        while outcome is None:
+            await self._wake.wait()
+            self._wake.clear()
+            tokens = 0
+            while self._arrived:
+                progress, piece, at_s = self._arrived.popleft()
+                self._account(progress, at_s)
+                tokens += progress.token is not None
+                self._raw += piece
+                if progress.finish_reason:
+                    outcome = self._outcome(progress)
+            self._send_new(tokens)
+            if outcome is None and self._save and time.monotonic() - saved_s > SAVE_EVERY_S:
+                await self._save(self._clean(self._raw))
+                saved_s = time.monotonic()
+        try:
+            self._last = await self._finish(outcome)
+        except Exception as error:  # storage failed: the listeners still have the text and learn why it is not kept
+            self._last = wire.Failed(error=wire.ErrorBody(message=str(error), type="storage_error"))
+        for queue in self._listeners:
+            queue.put_nowait(None)
+
+    def _account(self, progress: Progress, at_s: float) -> None:
+        t = progress.timing
+        fed = progress.prefilled + (t.decode_s > 0)
+        self._consumed += fed
+        self._meter.add(at_s=at_s, prompt_tokens=progress.prefilled, completion_tokens=int(progress.token is not None),
+                        queue_s=t.queue_s, prefill_s=t.prefill_s, decode_s=t.decode_s, sample_s=t.sample_s,
+                        batch=progress.batch)  # fmt: skip
+        if (c := progress.cost) is not None:
+            self._meter.bill(device_s=c.latency_s, energy_j=c.energy_j, macs=c.macs, bytes_moved=c.bytes_moved, basis=c.basis)
+
+    def _send_new(self, tokens: int) -> None:
+        clean = self._clean(self._raw)
+        if len(clean) > self._sent:
+            event = wire.Delta(text=clean[self._sent :], tokens=tokens, cost=self._meter.report())
+            self._sent = len(clean)
+            for queue in self._listeners:
+                queue.put_nowait(event)
+
+    def _outcome(self, progress: Progress) -> Outcome:
+        return Outcome(
+            text=self._clean(self._raw), finish_reason=progress.finish_reason, cost=self._meter.report(),
+            state=progress.state, fed_tokens=self._consumed, pending=self._text.pending(progress.unfed),
+            error=progress.error,
+        )  # fmt: skip
