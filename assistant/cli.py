@@ -1,0 +1,58 @@
+"""The command line: one command per module, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from assistant.errors import AssistantError
+
+COMMANDS = {  # name -> where its click command is, and its line in --help (so that help loads nothing)
+    "chat": ("assistant.tui.command:command", "Chat in the terminal."),
+    "ask": ("assistant.ask:command", "Ask one question and print the reply."),
+    "serve": ("assistant.daemon.command:command", "Run the daemon in this terminal."),
+    "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]):
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean '{near[0]}'?" if near else " 'assistant --help' lists them."
+            raise click.UsageError(f"There is no command '{args[0]}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rwkv-assistant", prog_name="assistant")
+def assistant() -> None:
+    """An assistant that runs on this machine and needs no network."""
+
+
+def main() -> None:
+    """Entry point: our errors become one line on stderr and their exit code."""
+    try:
+        assistant(prog_name="assistant")
+    except AssistantError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)

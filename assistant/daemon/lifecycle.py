@@ -1,0 +1,88 @@
+"""One daemon from start to end: lock, open, listen, load, serve, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+
+import uvicorn
+
+from assistant import config as configuration
+from assistant import paths
+from assistant.daemon.app import create_app
+from assistant.daemon.door import PeerCheckedProtocol, bind, inherited, take_lock
+from assistant.daemon.services import Services
+
+log = logging.getLogger(__name__)
+
+IDLE_CHECK_S = 1.0
+GRACE_S = 5  # for responses in flight, once all replies are stored
+
+
+class Server(uvicorn.Server):
+    """uvicorn that stops the replies being written first, so that their streams end instead of being cut."""
+
+    def __init__(self, config: uvicorn.Config, services: Services):
+        super().__init__(config)
+        self._services = services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self._services.close()
+        await super().shutdown(sockets)
+
+
+async def _serve(services: Services, listener: socket.socket, idle_exit_s: float) -> int:
+    settings = uvicorn.Config(
+        create_app(services), http=PeerCheckedProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
+        timeout_graceful_shutdown=GRACE_S, server_header=False, date_header=False,
+    )  # fmt: skip
+    server = Server(settings, services)
+
+    async def load() -> None:
+        try:
+            await services.start()
+            log.info("ready: %s on %s", services.model.manifest.name, services.backend.info.name)
+        except Exception:
+            log.exception("the model could not be loaded")
+            server.should_exit, failed[0] = True, 1
+
+    async def leave_when_idle() -> None:
+        while services.idle_s() < idle_exit_s:
+            await asyncio.sleep(IDLE_CHECK_S)
+        log.info("leaving: nobody has asked for %.0f s", idle_exit_s)
+        server.should_exit = True
+
+    failed = [0]
+    tasks = [asyncio.create_task(load())]
+    if idle_exit_s:
+        tasks.append(asyncio.create_task(leave_when_idle()))
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for task in tasks:
+            task.cancel()
+    return failed[0]
+
+
+def serve(*, fd: int | None = None, idle_exit_s: float | None = None) -> int:
+    """Run a daemon until a signal or the idle clock ends it; returns the exit code. Raises AssistantError."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    config = configuration.load()
+    lock = take_lock()
+    try:
+        services = Services(config)
+        path = paths.socket_path()
+        listener = inherited(fd) if fd is not None else bind(path)
+        log.info("listening on %s", path if fd is None else f"descriptor {fd}")
+        try:
+            idle = config.daemon.idle_exit_s if idle_exit_s is None else idle_exit_s
+            return asyncio.run(_serve(services, listener, idle))
+        finally:
+            listener.close()
+            if fd is None:
+                path.unlink(missing_ok=True)
+    finally:
+        os.close(lock)

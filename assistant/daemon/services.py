@@ -1,0 +1,132 @@
+"""Everything a daemon holds, built in order and given back in reverse: model, backend, engine, history, sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import time
+from importlib.metadata import entry_points, version
+
+from assistant import paths, wire
+from assistant.config import Config
+from assistant.engine import Engine
+from assistant.errors import BackendError, RequestError
+from assistant.history import Checkpoints, History
+from assistant.meter import Meter
+from assistant.models.store import LoadedModel, Store
+from assistant.session.chats import Chats, Speaker
+from assistant.session.completions import Completions
+from backends.base import Backend, BackendUnavailable
+
+log = logging.getLogger(__name__)
+
+
+def make_backend(name: str, threads: int) -> Backend:
+    """Construct a backend by its entry-point name. Raises BackendError with the names there are."""
+    found = {entry.name: entry for entry in entry_points(group="assistant.backends")}
+    if name not in found:
+        raise BackendError(f"there is no backend '{name}'", hint=f"choose one of: {', '.join(sorted(found))}")
+    try:
+        return found[name].load()(threads=threads or None)
+    except BackendUnavailable as error:
+        raise BackendError(f"the backend '{name}' cannot be used", why=error.reason) from error
+
+
+class Services:
+    """The daemon's parts. Constructing opens the files (and fails early); `start` loads the weights."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.started_at, self.last_used_s = time.time(), time.monotonic()
+        self.model: LoadedModel = Store().open(config.model.name, config.model.precision)
+        self.backend = make_backend(config.backend.name, config.backend.threads)
+        keep = config.history.enabled
+        if keep:
+            paths.ensure_private_dir(paths.state_dir())
+            paths.ensure_private_dir(paths.checkpoints_dir())
+        self.history = History(paths.history_file() if keep else None)
+        if cut := self.history.mark_interrupted():
+            log.warning("%d reply(ies) were cut off by the end of an earlier daemon; what they had is kept", cut)
+        manifest = self.model.manifest
+        self.checkpoints = Checkpoints(
+            paths.checkpoints_dir() if keep else None, self.model.weights.config,
+            f"{manifest.source.sha256}/{manifest.template}/{self.model.weights.precision}",
+            config.history.checkpoint_cap_mb << 20,
+        )  # fmt: skip
+        self._engine: Engine | None = None
+
+    async def start(self) -> None:
+        """Load the weights without blocking the loop, then open for requests."""
+        await asyncio.to_thread(self.backend.load, self.model.weights)
+        engine = Engine(self.backend, max_batch=self.config.daemon.max_batch,
+                        prefill_chunk=self.config.daemon.prefill_chunk)  # fmt: skip
+        speaker = self._speaker()
+        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling)
+        self.completions = Completions(engine, speaker, self.config.sampling)
+        self._engine = engine
+
+    def _speaker(self) -> Speaker:
+        info, weights = self.backend.info, self.model.weights
+        tokenizer, template = self.model.tokenizer, self.model.template
+        return Speaker(
+            config=weights.config, template=template, bos=template.bos, encode=tokenizer.encode,
+            decode_bytes=tokenizer.decode_bytes,
+            meter=lambda cached: Meter(info.name, weights.precision, info.simulated, cached),
+        )  # fmt: skip
+
+    @property
+    def is_ready(self) -> bool:
+        return self._engine is not None
+
+    def require_ready(self) -> None:
+        if not self.is_ready:
+            raise RequestError("the model is being loaded", status=503, code="loading", hint="try again in a moment")
+
+    @property
+    def engine(self) -> Engine:
+        self.require_ready()
+        return self._engine
+
+    def touch(self) -> None:
+        """Somebody is here: the idle clock starts anew."""
+        self.last_used_s = time.monotonic()
+
+    def idle_s(self) -> float:
+        """Seconds without a request and without a reply being written."""
+        if self._engine and any(self._engine.load):
+            self.touch()
+        return time.monotonic() - self.last_used_s
+
+    async def close(self) -> None:
+        """Stop writing, store what there is, give everything back."""
+        if self._engine:
+            await self.chats.settle()
+            await asyncio.to_thread(self._engine.close)
+        await asyncio.to_thread(self.checkpoints.close)
+        self.history.close()
+
+    def status(self) -> wire.Ready:
+        manifest, info = self.model.manifest, self.backend.info
+        weights, threads = self.model.weights, self.config.backend.threads
+        ready = wire.Ready(
+            ready=self.is_ready, version=version("rwkv-assistant"), pid=os.getpid(), started_at=self.started_at,
+            model=wire.ModelStatus(
+                name=manifest.name, parameters=_parameters(weights.config), layers=weights.config.layers,
+                width=weights.config.width, vocab=weights.config.vocab, bytes=weights.nbytes,
+                template=manifest.template, sha256=manifest.source.sha256,
+            ),
+            backend=wire.BackendStatus(name=info.name, description=info.description, simulated=info.simulated,
+                                       precision=weights.precision, threads=threads or None),
+            reason=None if self.is_ready else "the model is being loaded",
+        )  # fmt: skip
+        if self._engine:
+            live, queued = self._engine.load
+            ready.engine = wire.EngineStatus(live=live, queued=queued, max_batch=self._engine.max_batch,
+                                             tokens_total=self._engine.tokens_total)  # fmt: skip
+        return ready
+
+
+def _parameters(config) -> int:
+    return sum(math.prod(shape) for shape in config.tensor_shapes().values())
