@@ -349,3 +349,16 @@ async def test_what_the_model_writes_cannot_drive_the_terminal(
         await person.sees("[red]c[/red]", "[bold]x")
         assert "\x1b" not in person.screen
         assert "\x07" not in person.screen
+
+
+async def test_enter_never_overtakes_the_keys_before_it(daemon: FakeDaemon, sit: Sit) -> None:
+    """As when a slow machine finds a whole line and Enter waiting in one read."""
+    text = "a whole line at once"
+    async with sit() as person:
+        for character in text:
+            person.app.post_message(Key(character, character))
+        person.app.post_message(Key("enter", "\r"))
+        await person.sees("Hello from the fake.")
+        assert person.draft == ""
+    (chat_id,) = daemon.chats
+    assert daemon.texts(chat_id)[0] == text

@@ -23,7 +23,7 @@ class Composer(TextArea):
     HELP = "Write here. An empty input and the up arrow edit your last message."
     BINDING_GROUP_TITLE = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Send", tooltip="Send the message", priority=True),
+        Binding("enter", "submit", "Send", tooltip="Send the message"),
         Binding(
             "ctrl+j,shift+enter,alt+enter",
             "newline",
@@ -52,6 +52,15 @@ class Composer(TextArea):
             placeholder="Type a message",
         )
         self.editing: wire.Message | None = None
+
+    async def _on_key(self, event: events.Key) -> None:
+        """Enter waits its turn behind the keys typed before it; a priority binding would overtake them."""
+        if event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.action_submit()
+        else:
+            await super()._on_key(event)
 
     def action_submit(self) -> None:
         text = self.text.strip()
