@@ -1,0 +1,145 @@
+"""Dialogues written from the grammar: exchanges, follow-ups, facts recalled later, feelings and their causes."""
+
+import random
+
+from assistant.training.documents import Turn
+from assistant.training.grammar import Bindings, Block, Grammar, phrasings
+from assistant.training.noise import as_typed
+
+FEELINGS_FILE = "feelings"
+SHARES = {  # of the exchanges; a file that is not named here gets nothing
+    "smalltalk": 0.16,
+    "self": 0.12,
+    "daily": 0.12,
+    "facts": 0.15,
+    "limits": 0.13,
+    "memory": 0.07,
+    FEELINGS_FILE: 0.25,
+}
+EXCHANGES_PER_DIALOGUE = [1, 1, 1, 2, 2, 2, 3, 3, 4]
+LABEL_QUESTIONS = [
+    "How do I sound?",
+    "What do you think I feel?",
+    "How do I feel?",
+    "Can you tell how I feel?",
+    "What am I feeling?",
+    "Which emotion is that?",
+    "Guess my mood",
+    "What is my mood?",
+]
+NAMED_LABELS = ["You sound {} to me.", "I think you feel {}.", "It seems to me you feel {}."]
+
+
+class DialogueWriter:
+    """Writes dialogues from one grammar and one random generator; `held_out`: only phrasings kept from training."""
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        rng: random.Random,
+        held_out: bool = False,
+        extra_phrasings: dict[str, list[str]] | None = None,
+    ):
+        self.grammar, self.rng, self.held_out = grammar, rng, held_out
+        self.extra_phrasings = extra_phrasings or {}
+        self.files = [name for name in SHARES if grammar.blocks.get(name)]
+        self.weights = [SHARES[name] for name in self.files]
+        self.block_weights = {
+            name: [self._weight(name, block) for block in grammar.blocks[name]] for name in self.files
+        }
+
+    def _weight(self, file: str, block: Block) -> float:
+        """How often a block is drawn beside the others of its file: by its causes, or by the tables of a fact."""
+        if file == FEELINGS_FILE:
+            return max(1.0, len(block.pairs("cause", "care")) / 2)
+        return self.grammar.block_weight(block) if file == "facts" else 1.0
+
+    def user(self, templates: tuple[str, ...], bindings: Bindings) -> str:
+        """A user's sentence from one of the phrasings, as typed."""
+        template = self.rng.choice(phrasings(templates, self.held_out))
+        return as_typed(self.grammar.expand(template, self.rng, bindings), self.rng)
+
+    def reply(self, templates: tuple[str, ...], bindings: Bindings) -> str:
+        return self.grammar.expand(self.rng.choice(templates), self.rng, bindings)
+
+    def exchange(self, block: Block) -> tuple[list[Turn], list[Turn]]:
+        """The turns of a plain block, and the turns that may come later in the dialogue."""
+        bindings: Bindings = {}
+        extra = self.extra_phrasings.get(block.name, [])
+        if extra and not self.held_out and self.rng.random() < 0.4:
+            user = as_typed(self.rng.choice(extra), self.rng)
+        else:
+            user = self.user(block.all("user"), bindings)
+        turns = [(user, self.reply(block.all("reply"), bindings))]
+        follow_ups = block.pairs("next", "answer")
+        if follow_ups and self.rng.random() < 0.5:
+            said, answered = self.rng.choice(follow_ups)
+            turns.append((self.user(said, bindings), self.reply(answered, bindings)))
+        later = []
+        recalls = block.pairs("later", "recall")
+        if recalls and self.rng.random() < 0.8:
+            asked, recalled = self.rng.choice(recalls)
+            later.append((self.user(asked, bindings), self.reply(recalled, bindings)))
+        return turns, later
+
+    def feeling(self, block: Block) -> tuple[list[Turn], str]:
+        """One to three turns about a feeling, and the feeling's label."""
+        rng, bindings = self.rng, {}
+        label = block.all("label")[0]
+        causes, cares = rng.choice(block.pairs("cause", "care") or [((), ())])
+        cause = rng.choice(phrasings(causes, self.held_out)) if causes else ""
+        said = self.grammar.expand(rng.choice(block.all("say" if cause else "bare")), rng, bindings)
+        has_cause = "<cause>" in said or "<Cause>" in said
+        cause = self.grammar.expand(cause, rng, bindings)
+        inner = cause if cause.startswith(("I ", "I'")) else cause[:1].lower() + cause[1:]
+        said = said.replace("<cause>", inner).replace("<Cause>", cause)
+        said = said.replace("<feel>", rng.choice(block.all("feel")))
+        said = as_typed(said[:1].upper() + said[1:], rng)
+        turns = [(said, self.comfort(block, cares if has_cause else (), bindings))]
+        follow_ups = block.pairs("next", "answer")
+        if follow_ups and rng.random() < 0.45:
+            user, answer = rng.choice(follow_ups)
+            turns.append((self.user(user, bindings), self.reply(answer, bindings)))
+        if block.all("emotion") != ("no",) and rng.random() < 0.06:
+            named = rng.choice(NAMED_LABELS).format(label)
+            turns.append((as_typed(rng.choice(LABEL_QUESTIONS), rng), named))
+        return turns, label
+
+    def comfort(self, block: Block, cares: tuple[str, ...], bindings: Bindings) -> str:
+        """An acknowledgement (of the cause where one was named), then a comforting word, a question, or both."""
+        rng = self.rng
+        first = cares if cares and rng.random() < 0.7 else block.all("ack")
+        parts = [rng.choice(first)]
+        shape = rng.random()
+        if shape < 0.60:
+            parts.append(rng.choice(block.all("comfort")))
+        if shape > 0.40:
+            parts.append(rng.choice(block.all("ask")))
+        return " ".join(self.grammar.expand(part, rng, bindings) for part in parts)
+
+    def feeling_sentence(self) -> tuple[str, str]:
+        """A user's sentence and its label, for the `Feeling:` format."""
+        blocks = [block for block in self.grammar.blocks[FEELINGS_FILE] if block.all("emotion") != ("no",)]
+        turns, label = self.feeling(self.rng.choice(blocks))
+        return turns[0][0], label
+
+    def dialogue(self) -> list[Turn]:
+        """A dialogue of one to about eight turns."""
+        rng = self.rng
+        turns: list[Turn] = []
+        pending: list[Turn] = []
+        for _ in range(rng.choice(EXCHANGES_PER_DIALOGUE)):
+            file = rng.choices(self.files, self.weights)[0]
+            block = rng.choices(self.grammar.blocks[file], self.block_weights[file])[0]
+            if file == FEELINGS_FILE:
+                turns += self.feeling(block)[0]
+                continue
+            exchange, later = self.exchange(block)
+            turns += exchange
+            # A recalled fact belongs to the first thing told; a second `my name is` would contradict it.
+            if later and not pending:
+                pending = later
+                if rng.random() < 0.5:
+                    turns, pending = turns + pending, []
+                    break
+        return turns + pending

@@ -1,0 +1,184 @@
+"""The dialogue grammar: a tiny text format with alternation and slots, its parser and its expander.
+
+A grammar file holds blocks. A line that starts with a space continues the line above it; `#` opens a comment line.
+
+    %animal: dog=puppy | cat=kitten      a table: rows by `|`, fields by `=`
+    @baby_animal                         a block
+    user: What is a baby {animal} called? | (What's|Tell me) the name for a baby {animal}
+    reply: A baby {animal} is called a {animal.1}.
+    next: Thanks | Cool                  a follow-up of the user ...
+    answer: You're welcome!              ... and what is answered to it
+
+`|` separates alternatives, `(a|b|)` chooses inside one, `{table}` is a row's first field and `{table.1}` its second.
+A row is drawn once per dialogue, so a slot keeps its value over turns; `{table2}` draws a second row of the same table.
+In a facts file a line `? question | question => answer | answer` is a whole block of its own.
+"""
+
+import random
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+GRAMMAR_DIR = Path(__file__).parent / "grammar"
+HELD_OUT_ONE_IN = 10
+HELD_OUT_MIN_PHRASINGS = 6
+ROWS_PER_WEIGHT = 8
+
+_INNERMOST_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
+_A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?!one\b|once|eu|uni|use|usu)(?=[aeiou])")
+_SLOT = re.compile(r"\{([a-z_]+)(\d*)(?:\.(\d))?\}")
+
+Row = tuple[str, ...]
+Bindings = dict[str, Row]
+
+
+class GrammarError(ValueError):
+    """A grammar file breaks the format; the message names the file and the line."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One `@name` block: its lines in order, each a key with its alternatives."""
+
+    name: str
+    lines: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def all(self, key: str) -> tuple[str, ...]:
+        """Every alternative of every line with this key."""
+        return tuple(text for line_key, texts in self.lines if line_key == key for text in texts)
+
+    def pairs(self, first: str, second: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Each `first:` line with the `second:` line right below it."""
+        following = zip(self.lines, self.lines[1:], strict=False)
+        return [(a[1], b[1]) for a, b in following if a[0] == first and b[0] == second]
+
+
+@dataclass
+class Grammar:
+    """All blocks by file stem, and all tables (rows, or a function that draws a row)."""
+
+    blocks: dict[str, list[Block]] = field(default_factory=dict)
+    tables: dict[str, list[Row] | Callable[[random.Random], Row]] = field(default_factory=dict)
+
+    def block_weight(self, block: Block) -> float:
+        """How often a block is drawn beside its neighbours: more where it stands for many rows of a table."""
+        texts = " ".join(block.all("user") + block.all("reply"))
+        lengths = [
+            len(self.tables.get(name, ())) for name, *_ in _SLOT.findall(texts) if not callable(self.tables.get(name))
+        ]
+        return max([1.0, *(length / ROWS_PER_WEIGHT for length in lengths)])
+
+    def expand(self, template: str, rng: random.Random, bindings: Bindings) -> str:
+        """One random expansion of a template; new slots are drawn and added to `bindings`."""
+        text = template
+        while match := _INNERMOST_CHOICE.search(text):
+            text = text[: match.start()] + rng.choice(match[1].split("|")) + text[match.end() :]
+
+        def fill(slot: re.Match) -> str:
+            table, draw, column = slot.groups()
+            if table + draw not in bindings:
+                source = self.tables[table]
+                bindings[table + draw] = source(rng) if callable(source) else rng.choice(source)
+            return bindings[table + draw][int(column or 0)]
+
+        text = re.sub(r"\s+", " ", _SLOT.sub(fill, text)).strip()
+        text = _A_BEFORE_VOWEL.sub(r"\1n ", text)
+        return text[:1].upper() + text[1:]
+
+
+def split_alternatives(text: str) -> tuple[str, ...]:
+    """Split at the `|` signs that stand outside parentheses."""
+    parts, depth, start = [], 0, 0
+    for position, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if character == "|" and depth == 0:
+            parts.append(text[start:position])
+            start = position + 1
+    parts.append(text[start:])
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def count_expansions(template: str) -> int:
+    """How many texts a template can become, slots counted as one; nested choices are summed."""
+    text, counts = template, []
+    while match := _INNERMOST_CHOICE.search(text):
+        total = 0
+        for option in match[1].split("|"):
+            product = 1
+            for index in re.findall(r"\x00(\d+)\x00", option):
+                product *= counts[int(index)]
+            total += product
+        counts.append(total)
+        text = text[: match.start()] + f"\x00{len(counts) - 1}\x00" + text[match.end() :]
+    product = 1
+    for index in re.findall(r"\x00(\d+)\x00", text):
+        product *= counts[int(index)]
+    return product
+
+
+def is_held_out(template: str) -> bool:
+    """Whether a phrasing is kept out of training; decided by its text, so it never moves between runs."""
+    return zlib.crc32(template.encode()) % HELD_OUT_ONE_IN == 0
+
+
+def phrasings(templates: tuple[str, ...], held_out: bool) -> tuple[str, ...]:
+    """The training or the held-out part of an alternatives list; short lists are never split."""
+    if len(templates) < HELD_OUT_MIN_PHRASINGS:
+        return templates
+    chosen = tuple(text for text in templates if is_held_out(text) == held_out)
+    return chosen or templates
+
+
+def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+    number, current = 0, ""
+    for line_number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("#") or not line.strip():
+            continue
+        if line[0] == " " and current:
+            current += " " + line.strip()
+            continue
+        if current:
+            yield number, current
+        number, current = line_number, line.rstrip()
+    if current:
+        yield number, current
+
+
+def parse(text: str, name: str, grammar: Grammar) -> None:
+    """Add the tables and blocks of one grammar file to `grammar`."""
+    blocks = grammar.blocks.setdefault(name, [])
+    for number, line in _logical_lines(text):
+        where = f"{name}.txt line {number}"
+        if line.count("(") != line.count(")"):
+            raise GrammarError(f"{where}: parentheses do not match: {line[:60]}")
+        if line[0] == "@":
+            blocks.append(Block(f"{name}.{line[1:].strip()}", ()))
+            continue
+        if line[0] == "?":
+            question, arrow, answer = line[1:].partition("=>")
+            if not arrow:
+                raise GrammarError(f"{where}: a fact needs `=>`: {line[:60]}")
+            pair = (("user", split_alternatives(question)), ("reply", split_alternatives(answer)))
+            blocks.append(Block(f"{name}.{number}", pair))
+            continue
+        key, colon, rest = line.partition(":")
+        if not colon or (line[0] != "%" and not blocks):
+            raise GrammarError(f"{where}: not a `key: text` line: {line[:60]}")
+        if key[0] == "%":
+            rows = [tuple(row.split("=")) for row in split_alternatives(rest)]
+            grammar.tables[key[1:]] = rows
+        else:
+            last = blocks[-1]
+            blocks[-1] = Block(last.name, (*last.lines, (key, split_alternatives(rest))))
+
+
+def load_grammar(folder: Path = GRAMMAR_DIR) -> Grammar:
+    """The grammar of every `*.txt` file in a folder, with the drawn tables of `invented` added."""
+    from assistant.training.invented import DRAWN_TABLES
+
+    grammar = Grammar(tables=dict(DRAWN_TABLES))
+    for path in sorted(folder.glob("*.txt")):
+        parse(path.read_text(encoding="utf-8"), path.stem, grammar)
+    return grammar
