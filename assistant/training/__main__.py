@@ -1,0 +1,101 @@
+"""The command line of the recipe: `python -m assistant.training data|train|export|probe`."""
+
+import argparse
+import json
+from pathlib import Path
+
+
+def _data(options: argparse.Namespace) -> None:
+    from assistant.training.dataset import Amounts, build
+
+    amounts = Amounts(dialogues=options.dialogues)
+    summary = build(options.out, options.data, options.seed, options.vocabulary, amounts)
+    print(json.dumps({key: value for key, value in summary.items() if key != "sources"}, indent=1))
+
+
+def _train(options: argparse.Namespace) -> None:
+    from assistant.training.model import Shape
+    from assistant.training.trainer import Run, train
+
+    summary = json.loads((options.data / "data.json").read_text())
+    shape = Shape(vocabulary=summary["vocabulary"], width=options.width, layers=options.layers)
+    train(
+        Run(
+            data=options.data,
+            out=options.out,
+            shape=shape,
+            steps=options.steps,
+            minutes=options.minutes,
+            rows_per_worker=options.rows,
+            workers=options.workers,
+            seed=options.seed,
+            compiled=not options.eager,
+            checkpoint_minutes=options.checkpoint_minutes,
+        )
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from assistant.training.export import export
+
+    print(json.dumps(export(options.run, options.data, options.out), indent=1))
+
+
+def _probe(options: argparse.Namespace) -> None:
+    from assistant.training.probe import report
+
+    print(
+        json.dumps(report(options.model, options.vocabulary, options.data, options.verbose, options.metrics), indent=1)
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m assistant.training", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    data = commands.add_parser("data", help="write the vocabulary and the packed rows")
+    data.add_argument(
+        "--data", type=Path, help="folder of the permissive data sets; without it only the grammar is used"
+    )
+    data.add_argument("--out", type=Path, required=True)
+    data.add_argument("--vocabulary", type=int, default=4096)
+    data.add_argument("--dialogues", type=int, default=120_000)
+    data.add_argument("--seed", type=int, default=0)
+    data.set_defaults(run_command=_data)
+
+    train = commands.add_parser("train", help="train, or go on from the checkpoint in --out")
+    train.add_argument("--data", type=Path, required=True, help="what `data` wrote")
+    train.add_argument("--out", type=Path, required=True)
+    length = train.add_mutually_exclusive_group(required=True)
+    length.add_argument("--steps", type=int, default=0)
+    length.add_argument("--minutes", type=float, default=0.0)
+    train.add_argument("--width", type=int, default=192)
+    train.add_argument("--layers", type=int, default=6)
+    train.add_argument("--rows", type=int, default=8, help="rows of 256 tokens per worker and step")
+    train.add_argument("--workers", type=int, default=2, help="one-thread processes")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--checkpoint-minutes", type=float, default=4.0)
+    train.add_argument("--eager", action="store_true", help="do not compile")
+    train.set_defaults(run_command=_train)
+
+    export = commands.add_parser("export", help="write model.pth, model.bf16.pth, vocab.txt and the metrics")
+    export.add_argument("--run", type=Path, required=True, help="the folder `train` wrote")
+    export.add_argument("--data", type=Path, required=True, help="the folder `data` wrote")
+    export.add_argument("--out", type=Path, required=True)
+    export.set_defaults(run_command=_export)
+
+    probe = commands.add_parser("probe", help="ask the probe questions and score the answers")
+    probe.add_argument("--model", type=Path, required=True)
+    probe.add_argument("--vocabulary", type=Path, required=True)
+    probe.add_argument(
+        "--data", type=Path, help="folder of the permissive data sets, to measure feelings on GoEmotions' test split"
+    )
+    probe.add_argument("--metrics", type=Path, help="a metrics.json of `export` to add the scores to")
+    probe.add_argument("--verbose", action="store_true", help="print every answer")
+    probe.set_defaults(run_command=_probe)
+    return parser
+
+
+if __name__ == "__main__":
+    chosen = _parser().parse_args()
+    chosen.run_command(chosen)
