@@ -151,9 +151,7 @@ def command(
     if system and (chat or resume):
         raise click.UsageError("--system belongs to a new chat")
     if discard and (chat or resume):
-        raise click.UsageError(
-            "--discard deletes the new chat only; it cannot go with an older one"
-        )
+        raise click.UsageError("--discard deletes the new chat only; it cannot go with an older one")
     text = "\n".join(part for part in (" ".join(prompt), _piped()) if part)
     if not text.strip():
         raise click.UsageError("nothing is asked: give a PROMPT or pipe a text in")

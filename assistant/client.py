@@ -82,9 +82,7 @@ class Client:
         return httpx.AsyncClient(
             # A connection per request: opening one costs microseconds on a unix socket, and none
             # of them can be stale after a restart of the daemon.
-            transport=httpx.AsyncHTTPTransport(
-                uds=str(self.socket), limits=httpx.Limits(max_keepalive_connections=0)
-            ),
+            transport=httpx.AsyncHTTPTransport(uds=str(self.socket), limits=httpx.Limits(max_keepalive_connections=0)),
             base_url="http://localhost",
             timeout=httpx.Timeout(ANSWER_TIMEOUT_S, connect=5.0),
             trust_env=False,  # a proxy variable must not send a local chat anywhere
@@ -130,14 +128,10 @@ class Client:
 
     # --- generation; closing the iterator cancels it ---
 
-    def stream_message(
-        self, chat_id: str, message: wire.SendMessage
-    ) -> AsyncGenerator[wire.StreamEvent, None]:
+    def stream_message(self, chat_id: str, message: wire.SendMessage) -> AsyncGenerator[wire.StreamEvent, None]:
         return self._stream(_chat(chat_id, "messages"), message)
 
-    def stream_regenerate(
-        self, chat_id: str, request: wire.Regenerate
-    ) -> AsyncGenerator[wire.StreamEvent, None]:
+    def stream_regenerate(self, chat_id: str, request: wire.Regenerate) -> AsyncGenerator[wire.StreamEvent, None]:
         return self._stream(_chat(chat_id, "regenerate"), request)
 
     # --- HTTP ---
@@ -149,9 +143,7 @@ class Client:
             raise self._translated(error) from error
         return response.status_code, response.content
 
-    async def _request(
-        self, method: str, path: str, body: Any = None, answer: type[T] | Any = Any
-    ) -> T:
+    async def _request(self, method: str, path: str, body: Any = None, answer: type[T] | Any = Any) -> T:
         status, content = await self._exchange(method, path, body)
         if status >= 400:
             raise _refusal(status, content)
@@ -197,9 +189,7 @@ class Client:
             while root.__cause__ or root.__context__:
                 root = root.__cause__ or root.__context__
             why = getattr(root, "strerror", None) or str(root) or type(root).__name__
-            return DaemonUnavailable(
-                "no daemon answers", where=self.socket, why=why, hint=HINT_START
-            )
+            return DaemonUnavailable("no daemon answers", where=self.socket, why=why, hint=HINT_START)
         return error
 
 
@@ -244,6 +234,4 @@ def _refusal(status: int, content: bytes) -> RequestError:
         body = msgspec.json.decode(content, type=_Error).error
     except msgspec.DecodeError:
         body = wire.ErrorBody(message=f"the daemon answered with HTTP status {status}")
-    return RequestError(
-        body.message, status=status, code=body.code or body.type, where=body.param, hint=body.hint
-    )
+    return RequestError(body.message, status=status, code=body.code or body.type, where=body.param, hint=body.hint)

@@ -79,9 +79,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     tui: Tui = msgspec.field(default_factory=Tui)
 
 
-SECTIONS: dict[str, type[msgspec.Struct]] = {
-    field.name: field.type for field in msgspec.structs.fields(Config)
-}
+SECTIONS: dict[str, type[msgspec.Struct]] = {field.name: field.type for field in msgspec.structs.fields(Config)}
 
 
 def load(path: Path | None = None) -> Config:

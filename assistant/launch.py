@@ -129,9 +129,7 @@ def _spawn(command: Sequence[str], log: Path) -> tuple[subprocess.Popen[bytes], 
     return child, log_start
 
 
-def _await_service(
-    path: Path, child: subprocess.Popen[bytes], log: Path, log_start: int, deadline: float
-) -> None:
+def _await_service(path: Path, child: subprocess.Popen[bytes], log: Path, log_start: int, deadline: float) -> None:
     while not serves(path):
         if (code := child.returncode) is not None:
             # It also leaves when it finds a daemon that another way (systemd) has started.

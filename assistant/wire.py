@@ -176,7 +176,7 @@ class ChatPatch(Wire):
 
 
 class SendMessage(SamplingFields, kw_only=True):
-    """A user turn. `parent_id` (default: the head) makes it an edit of, or a branch beside, what follows that message."""
+    """A user turn. `parent_id` (default: the head) makes it an edit of, or a branch beside, what follows it."""
 
     content: str
     parent_id: str | None = None

@@ -1,4 +1,4 @@
-"""The one definition of RWKV-7 "x070", in NumPy, written over `matmul(name, x)` so that any device can supply the products.
+"""The one definition of RWKV-7 "x070", in NumPy, over `matmul(name, x)` so that any device can supply the products.
 
 Source: RWKV_x070 in `rwkv/model.py` of the `rwkv` package 0.8.32 (BlinkDL) and the RWKV-7 "Goose" paper,
 arXiv 2503.14456. Glossary (names in the checkpoint -> names in the paper):

@@ -75,9 +75,7 @@ class FakeDaemon:
     async def _start(self) -> None:
         self.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.socket.unlink(missing_ok=True)
-        config = uvicorn.Config(
-            self.app(), uds=str(self.socket), log_level="error", lifespan="off", ws="none"
-        )
+        config = uvicorn.Config(self.app(), uds=str(self.socket), log_level="error", lifespan="off", ws="none")
         self._server = uvicorn.Server(config)
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
         self._serving = asyncio.create_task(self._server.serve())
@@ -242,9 +240,7 @@ class FakeDaemon:
 
     def _stream(self, chat: wire.Chat, user: wire.Message, script: Reply) -> StreamingResponse:
         reply = self._message(chat, user.id, "assistant", "")
-        return StreamingResponse(
-            self._events(chat, user, reply, script), media_type="text/event-stream"
-        )
+        return StreamingResponse(self._events(chat, user, reply, script), media_type="text/event-stream")
 
     async def _events(
         self, chat: wire.Chat, user: wire.Message, reply: wire.Message, script: Reply
@@ -277,9 +273,7 @@ class FakeDaemon:
                 reply.status = "cancelled" if cancel.is_set() else "complete"
                 reply.finish_reason = "cancelled" if cancel.is_set() else "stop"
                 reply.cost = self.cost(tokens, script.basis)
-                usage = wire.Usage(
-                    prompt_tokens=12, completion_tokens=tokens, total_tokens=12 + tokens
-                )
+                usage = wire.Usage(prompt_tokens=12, completion_tokens=tokens, total_tokens=12 + tokens)
                 yield _event(wire.Finished(message=reply, usage=usage, cost=reply.cost))
             yield b"data: [DONE]\n\n"
         except asyncio.CancelledError:
@@ -289,9 +283,7 @@ class FakeDaemon:
         finally:
             self._cancels.pop(chat.id, None)
 
-    def _message(
-        self, chat: wire.Chat, parent_id: str | None, role: wire.Role, content: str
-    ) -> wire.Message:
+    def _message(self, chat: wire.Chat, parent_id: str | None, role: wire.Role, content: str) -> wire.Message:
         message = wire.Message(
             id=self._id("msg"),
             chat_id=chat.id,

@@ -15,9 +15,9 @@ RWKV7_0B1 = ModelConfig(layers=12, width=768, heads=12, head_size=64, vocab=6553
 
 
 def synthetic_tensors(config: ModelConfig, seed: int = 0) -> dict[str, np.ndarray]:
-    """Canonical float32 tensors: matrices ~ N(0, 1/in), norms near 1, mixes in [0, 1], decay biases spread as trained."""
+    """Canonical float32 tensors: matrices ~ N(0, 1/in), norms near 1, mixes in [0, 1], decay biases spread."""
     rng = np.random.default_rng(seed)
-    normal = lambda shape, scale: (rng.standard_normal(shape, dtype=np.float32) * np.float32(scale))  # noqa: E731
+    normal = lambda shape, scale: rng.standard_normal(shape, dtype=np.float32) * np.float32(scale)  # noqa: E731
     tensors = {}
     for name, shape in config.tensor_shapes().items():
         leaf = name.rsplit(".", 2)[-1] if name.endswith(("0", "1", "2", "k", "a", "r", "w", "v", "g")) else name

@@ -27,9 +27,7 @@ def exists(module: str) -> bool:
 def loaded_by(module: str) -> set[str]:
     """What a fresh interpreter has loaded after importing this one module."""
     code = f"import {module}, sys, json; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stdout.splitlines()[-1]))
 
@@ -45,18 +43,14 @@ def need(module: str) -> None:
 
 def test_contracts() -> None:
     command = Path(sys.executable).parent / "lint-imports"
-    done = subprocess.run(
-        [command, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = subprocess.run([command, "--no-logo", "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 kept, 0 broken" in done.stdout
 
 
 def test_the_engine_side_never_reaches_screen_or_network() -> None:
     """Contract 3 again, because import-linter cannot name rooms that are not built yet."""
-    graph = grimp.build_graph(
-        "assistant", "backends", include_external_packages=True, cache_dir=None
-    )
+    graph = grimp.build_graph("assistant", "backends", include_external_packages=True, cache_dir=None)
     rooms = {"backends", *(f"assistant.{r}" for r in ("engine", "solver", "session", "meter"))}
     chains = [
         chain

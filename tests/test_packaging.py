@@ -110,6 +110,4 @@ def test_tests_see_the_versions_that_users_get() -> None:
 
 def test_locks_cover_every_dependency() -> None:
     asked = [re.match(r"[\w.-]+", line)[0] for line in PROJECT["dependencies"]]
-    assert {name.lower().replace("_", "-") for name in [*asked, "hatchling"]} <= set(
-        _pins("run.txt")
-    )
+    assert {name.lower().replace("_", "-") for name in [*asked, "hatchling"]} <= set(_pins("run.txt"))

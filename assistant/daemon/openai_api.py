@@ -50,7 +50,13 @@ class _Shape:
         self._model = services.model.manifest.name
 
     def envelope(self, kind: str, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": self._model, "choices": choices} | more
+        return {
+            "id": self._id,
+            "object": kind,
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        } | more
 
     def piece(self, text: str, finish_reason: str | None = None) -> dict[str, Any]:
         raise NotImplementedError

@@ -101,7 +101,7 @@ class Checkpoints:
         try:
             with open(temporary, "wb", opener=lambda p, f: os.open(p, f, 0o600)) as file:
                 file.write(MAGIC + hashlib.sha256(body).digest() + body)
-            os.replace(temporary, path)
+            temporary.replace(path)
             self._prune()
         except OSError as error:
             temporary.unlink(missing_ok=True)
@@ -125,7 +125,9 @@ class Checkpoints:
         floats = np.frombuffer(body, np.float32, offset=4 + size)
         n = self._config.state_floats
         logits = floats[n:].copy() if header["logits"] else None
-        return Checkpoint(State(self._config, floats[:n].copy()), header["tokens"], bytes.fromhex(header["pending"]), logits)
+        return Checkpoint(
+            State(self._config, floats[:n].copy()), header["tokens"], bytes.fromhex(header["pending"]), logits
+        )
 
     def _prune(self) -> None:
         files = sorted((p.stat().st_mtime_ns, p.stat().st_size, p) for p in self._folder.glob("*.ckpt"))

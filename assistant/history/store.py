@@ -42,9 +42,11 @@ class History:
             migrate(self._db)
         except (sqlite3.Error, OSError, ValueError) as error:
             raise HistoryError(
-                "cannot open the history", where=file, why=error,
+                "cannot open the history",
+                where=file,
+                why=error,
                 hint="move the file away to start afresh (nothing in it is changed), or restore it from a backup",
-            ) from error  # fmt: skip
+            ) from error
 
     def close(self) -> None:
         with self._lock:
@@ -63,8 +65,12 @@ class History:
                         self._db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise HistoryError("cannot write the history", where=self._file, why=error,
-                                   hint="check free space and permissions; nothing was half-written") from error  # fmt: skip
+                raise HistoryError(
+                    "cannot write the history",
+                    where=self._file,
+                    why=error,
+                    hint="check free space and permissions; nothing was half-written",
+                ) from error
 
     def _rows(self, sql: str, *args: object) -> list[sqlite3.Row]:
         with self._lock:
@@ -78,13 +84,17 @@ class History:
     def create_chat(self, title: str, system: str = "") -> wire.Chat:
         chat_id, now = new_id(), time.time()
         with self._write() as db:
-            db.execute("INSERT INTO chats(id, title, system, created_at, updated_at) VALUES (?,?,?,?,?)",
-                       (chat_id, title, system, now, now))  # fmt: skip
+            db.execute(
+                "INSERT INTO chats(id, title, system, created_at, updated_at) VALUES (?,?,?,?,?)",
+                (chat_id, title, system, now, now),
+            )
         return self.chat(chat_id)
 
     def chats(self, limit: int = 1000) -> list[wire.Chat]:
         """Pinned first, then by last change, newest first."""
-        return [_chat(r) for r in self._rows(f"{_CHAT} ORDER BY pinned DESC, updated_at DESC, c.rowid DESC LIMIT ?", limit)]
+        return [
+            _chat(r) for r in self._rows(f"{_CHAT} ORDER BY pinned DESC, updated_at DESC, c.rowid DESC LIMIT ?", limit)
+        ]
 
     def chat(self, chat_id: str) -> wire.Chat:
         """Raises RequestError 404 if there is none."""
@@ -137,9 +147,14 @@ class History:
         if not rows:
             raise RequestError(f"there is no message '{message_id}'", status=404)
         row = rows[0]
-        siblings = [r["id"] for r in self._rows(
-            "SELECT id FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY created_at, rowid",
-            row["chat_id"], row["parent_id"])]  # fmt: skip
+        siblings = [
+            r["id"]
+            for r in self._rows(
+                "SELECT id FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY created_at, rowid",
+                row["chat_id"],
+                row["parent_id"],
+            )
+        ]
         return _message(row, siblings)
 
     def path(self, chat_id: str, message_id: str | None) -> list[wire.Message]:
@@ -151,13 +166,15 @@ class History:
                SELECT m.*, (SELECT group_concat(s.id) FROM (SELECT id FROM messages b WHERE b.chat_id = m.chat_id
                    AND b.parent_id IS m.parent_id ORDER BY b.created_at, b.rowid) s) AS siblings
                FROM up JOIN messages m USING (id) WHERE m.chat_id = ? ORDER BY depth DESC""",
-            message_id, chat_id)  # fmt: skip
+            message_id,
+            chat_id,
+        )
         if message_id is not None and not rows:
             raise RequestError(f"there is no message '{message_id}' in chat '{chat_id}'", status=404)
         return [_message(r, r["siblings"].split(",")) for r in rows]
 
     def add_turn(self, chat_id: str, parent_id: str | None, content: str) -> tuple[wire.Message, wire.Message]:
-        """Store a user message and its reply, still empty and `streaming`, in one transaction; the reply becomes the head."""
+        """Store a user message and its reply, empty and `streaming`, in one transaction; the reply becomes the head."""
         user_id = new_id()
         with self._write() as db:
             self._insert(db, user_id, chat_id, parent_id, "user", content, "complete")
@@ -170,20 +187,38 @@ class History:
             reply_id = self._insert(db, new_id(), chat_id, user_id, "assistant", "", "streaming")
         return self.message(reply_id)
 
-    def _insert(self, db: sqlite3.Connection, message_id: str, chat_id: str, parent_id: str | None,
-                role: str, content: str, status: str) -> str:  # fmt: skip
+    def _insert(
+        self,
+        db: sqlite3.Connection,
+        message_id: str,
+        chat_id: str,
+        parent_id: str | None,
+        role: str,
+        content: str,
+        status: str,
+    ) -> str:
         now = time.time()
-        db.execute("INSERT INTO messages(id, chat_id, parent_id, role, content, status, created_at) VALUES (?,?,?,?,?,?,?)",
-                   (message_id, chat_id, parent_id, role, content, status, now))  # fmt: skip
+        db.execute(
+            "INSERT INTO messages(id, chat_id, parent_id, role, content, status, created_at) VALUES (?,?,?,?,?,?,?)",
+            (message_id, chat_id, parent_id, role, content, status, now),
+        )
         db.execute("UPDATE chats SET head_id = ?, updated_at = ? WHERE id = ?", (message_id, now, chat_id))
         return message_id
 
-    def update_reply(self, message_id: str, content: str, status: wire.MessageStatus = "streaming",
-                     finish_reason: wire.FinishReason | None = None, cost: wire.Cost | None = None) -> None:  # fmt: skip
+    def update_reply(
+        self,
+        message_id: str,
+        content: str,
+        status: wire.MessageStatus = "streaming",
+        finish_reason: wire.FinishReason | None = None,
+        cost: wire.Cost | None = None,
+    ) -> None:
         """Store what a reply has become. A deleted message is no error: its chat was deleted meanwhile."""
         with self._write() as db:
-            db.execute("UPDATE messages SET content = ?, status = ?, finish_reason = ?, cost = ? WHERE id = ?",
-                       (content, status, finish_reason, cost and msgspec.json.encode(cost).decode(), message_id))  # fmt: skip
+            db.execute(
+                "UPDATE messages SET content = ?, status = ?, finish_reason = ?, cost = ? WHERE id = ?",
+                (content, status, finish_reason, cost and msgspec.json.encode(cost).decode(), message_id),
+            )
 
     def mark_interrupted(self) -> int:
         """At start: replies that a dead process left `streaming` keep what they have and say so. Returns how many."""
@@ -192,14 +227,29 @@ class History:
 
 
 def _chat(row: sqlite3.Row) -> wire.Chat:
-    return wire.Chat(id=row["id"], title=row["title"], created_at=row["created_at"], updated_at=row["updated_at"],
-                     pinned=bool(row["pinned"]), system=row["system"], head_id=row["head_id"], messages=row["n"])  # fmt: skip
+    return wire.Chat(
+        id=row["id"],
+        title=row["title"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        pinned=bool(row["pinned"]),
+        system=row["system"],
+        head_id=row["head_id"],
+        messages=row["n"],
+    )
 
 
 def _message(row: sqlite3.Row, siblings: list[str]) -> wire.Message:
     return wire.Message(
-        id=row["id"], chat_id=row["chat_id"], parent_id=row["parent_id"], role=row["role"], content=row["content"],
-        status=row["status"], created_at=row["created_at"], finish_reason=row["finish_reason"],
-        siblings=len(siblings), sibling_index=siblings.index(row["id"]),
+        id=row["id"],
+        chat_id=row["chat_id"],
+        parent_id=row["parent_id"],
+        role=row["role"],
+        content=row["content"],
+        status=row["status"],
+        created_at=row["created_at"],
+        finish_reason=row["finish_reason"],
+        siblings=len(siblings),
+        sibling_index=siblings.index(row["id"]),
         cost=msgspec.json.decode(row["cost"], type=wire.Cost) if row["cost"] else None,
-    )  # fmt: skip
+    )

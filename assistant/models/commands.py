@@ -34,9 +34,7 @@ def models() -> None:
 @click.option("--vocab", type=FILE, help="Vocabulary file of the model, if it is not found by itself.")
 @click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True,
               help="How to store the weights; auto keeps the file's own precision.")  # fmt: skip
-@click.option(
-    "--template", type=click.Choice(sorted(TEMPLATES)), help="Chat template; guessed from the name."
-)
+@click.option("--template", type=click.Choice(sorted(TEMPLATES)), help="Chat template; guessed from the name.")
 @click.option("--licence", type=FILE, help="Licence text to keep with the model.")
 @click.option("--force", is_flag=True, help="Replace a model of the same name.")
 @as_json
@@ -164,9 +162,7 @@ def _progress() -> Iterator[Progress | None]:
         def report(stage: str, done: int, total: int) -> None:
             if stage not in bars:
                 stack.close()  # finishes the line of the stage before
-                bars[stage] = stack.enter_context(
-                    click.progressbar(length=total, label=stage, file=sys.stderr)
-                )
+                bars[stage] = stack.enter_context(click.progressbar(length=total, label=stage, file=sys.stderr))
             bars[stage].update(done - bars[stage].pos)
 
         yield report

@@ -78,9 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise _damaged(path, error) from error
     if manifest.version > FORMAT_VERSION:
         why = f"it has version {manifest.version}, this program knows {FORMAT_VERSION}"
-        raise ModelFileError(
-            "the model was added by a newer version", where=path, why=why, hint="Update this program"
-        )
+        raise ModelFileError("the model was added by a newer version", where=path, why=why, hint="Update this program")
     # Names are joined to the folder: none may lead out of it.
     if any(not NAME.fullmatch(record.file) for record in manifest.files()) or not manifest.weights:
         raise _damaged(path, "it names no weights, or files outside of its folder")

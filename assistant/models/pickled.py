@@ -72,9 +72,7 @@ class _Machine:
         why = f"the pickle uses opcode {opcode!r} at byte {self.at - 1}, which tensors do not need"
         if call := CALL_IN_TEXT.search(self.data):
             why = f"reading it would run {call[1].decode()}.{call[2].decode()}; {why}"
-        raise ModelFileError(
-            "not a file of tensors only, refused", where=self.path, why=why, hint=SAVE_AS_TENSORS
-        )
+        raise ModelFileError("not a file of tensors only, refused", where=self.path, why=why, hint=SAVE_AS_TENSORS)
 
     def push_name(self, module: Any, name: Any) -> None:
         if not (isinstance(module, str) and isinstance(name, str)):

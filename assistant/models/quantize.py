@@ -16,9 +16,7 @@ Progress = Callable[[int], None]
 """Called with the number of source bytes done since the last call; an exception from it ends the work."""
 
 
-def pack(
-    weights: Weights, precision: str, source_sha256: str = "", progress: Progress | None = None
-) -> Weights:
+def pack(weights: Weights, precision: str, source_sha256: str = "", progress: Progress | None = None) -> Weights:
     """The same model in a precision: contiguous tensors, ready to be written and mapped.
 
     Matrices (also emb, head and the LoRA pairs) take the precision, vectors and r_k are float32: they are

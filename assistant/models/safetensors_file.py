@@ -97,9 +97,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: M
             file.write(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8))
 
 
-def _entry(
-    name: str, entry: Any, damaged: Callable[[str], ModelFileError]
-) -> tuple[np.dtype, list[int], int, int]:
+def _entry(name: str, entry: Any, damaged: Callable[[str], ModelFileError]) -> tuple[np.dtype, list[int], int, int]:
     match entry:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]}:
             if dtype not in DTYPES:

@@ -181,9 +181,7 @@ class Store:
         if precision == "auto":
             precision = next(iter(manifest.weights))
         elif precision not in PRECISIONS:
-            raise UsageError(
-                f"unknown precision {precision!a}", hint=f"Choose from auto, {', '.join(PRECISIONS)}"
-            )
+            raise UsageError(f"unknown precision {precision!a}", hint=f"Choose from auto, {', '.join(PRECISIONS)}")
         if precision in manifest.weights:
             weights = self._load(folder / manifest.weights[precision].file, manifest)
         else:

@@ -37,7 +37,9 @@ class Speaker:
 class Chats:
     """All conversations of one daemon. Call it on the event loop."""
 
-    def __init__(self, engine: Engine, history: History, checkpoints: Checkpoints, speaker: Speaker, sampling: Sampling):
+    def __init__(
+        self, engine: Engine, history: History, checkpoints: Checkpoints, speaker: Speaker, sampling: Sampling
+    ):
         self._engine, self._history, self._checkpoints = engine, history, checkpoints
         self._speaker, self._sampling = speaker, sampling
         self._live: dict[str, Reply] = {}  # by chat id
@@ -56,7 +58,9 @@ class Chats:
     def fork(self, chat_id: str, message_id: str | None) -> wire.ChatView:
         """A new chat that shares everything up to `message_id` (default: the head); its checkpoints come along."""
         chat = self._history.chat(chat_id)
-        fork, new_ids = self._history.fork(chat_id, message_id or chat.head_id, f"{chat.title} (fork)"[: TITLE_CHARS + 7])
+        fork, new_ids = self._history.fork(
+            chat_id, message_id or chat.head_id, f"{chat.title} (fork)"[: TITLE_CHARS + 7]
+        )
         for old_id, copied_id in new_ids.items():
             self._checkpoints.copy(old_id, copied_id)
         return self.view(fork.id)
@@ -86,8 +90,10 @@ class Chats:
         if parent_id is not None:
             parent = self._history.message(parent_id)
             if parent.chat_id != chat_id or parent.role != "assistant":
-                raise RequestError(f"message '{parent_id}' cannot be answered by the user",
-                                   why="the parent of a user turn is a reply of the same chat, or the root")  # fmt: skip
+                raise RequestError(
+                    f"message '{parent_id}' cannot be answered by the user",
+                    why="the parent of a user turn is a reply of the same chat, or the root",
+                )
         generation = self._checked(request)
         user, reply = self._history.add_turn(chat_id, parent_id, request.content)
         if not chat.messages and not chat.title:
@@ -107,19 +113,29 @@ class Chats:
 
     def _refuse_if_writing(self, chat_id: str) -> None:
         if chat_id in self._live:
-            raise RequestError("a reply is being written in this chat", status=409, code="busy",
-                               hint="wait for it, or cancel it first")  # fmt: skip
+            raise RequestError(
+                "a reply is being written in this chat", status=409, code="busy", hint="wait for it, or cancel it first"
+            )
 
     def _checked(self, request: wire.SamplingFields) -> Generation:
         """Everything of the request that can be wrong is checked before anything is stored."""
         stop_strings(request)
         return Generation(
-            prompt=(), state=State(self._speaker.config), sink=lambda _: None,
-            sampling=sampling_params(request, self._sampling), max_tokens=token_limit(request, self._sampling),
-        )  # fmt: skip
+            prompt=(),
+            state=State(self._speaker.config),
+            sink=lambda _: None,
+            sampling=sampling_params(request, self._sampling),
+            max_tokens=token_limit(request, self._sampling),
+        )
 
-    def _start(self, chat: wire.Chat, user: wire.Message, reply: wire.Message,
-               request: wire.SendMessage | wire.Regenerate, generation: Generation) -> tuple[wire.Started, Reply]:  # fmt: skip
+    def _start(
+        self,
+        chat: wire.Chat,
+        user: wire.Message,
+        reply: wire.Message,
+        request: wire.SendMessage | wire.Regenerate,
+        generation: Generation,
+    ) -> tuple[wire.Started, Reply]:
         speaker, prefix = self._speaker, reply_prefix(self._speaker.template, request.think)
         turns = [Turn(m.role, m.content, m.id) for m in self._history.path(chat.id, user.id)]
         turns[-1] = Turn("user", user.content, user.id + THINK_SUFFIX[request.think])
@@ -147,8 +163,16 @@ class Chats:
 
         text = ReplyText(speaker.decode_bytes, (*speaker.template.stops, *stop_strings(request)))
         try:
-            running = Reply(self._engine, generation, text, speaker.meter(before),
-                            finish=finish, save=save, prefix=prefix, clean=str.lstrip)  # fmt: skip
+            running = Reply(
+                self._engine,
+                generation,
+                text,
+                speaker.meter(before),
+                finish=finish,
+                save=save,
+                prefix=prefix,
+                clean=str.lstrip,
+            )
         except AssistantError:
             self._history.update_reply(reply.id, "", "error", "error")
             raise
@@ -168,13 +192,17 @@ class Chats:
         status = {"cancelled": "cancelled", "error": "error"}.get(outcome.finish_reason, "complete")
         self._history.update_reply(reply_id, outcome.text, status, outcome.finish_reason, outcome.cost)
         if outcome.error:
-            return wire.Failed(error=wire.ErrorBody(message=outcome.error, type="backend_error",
-                                                    hint="the message is kept; regenerate it"))  # fmt: skip
+            return wire.Failed(
+                error=wire.ErrorBody(
+                    message=outcome.error, type="backend_error", hint="the message is kept; regenerate it"
+                )
+            )
         return wire.Finished(message=self._history.message(reply_id), usage=usage(outcome.cost), cost=outcome.cost)
 
 
 def usage(cost: wire.Cost) -> wire.Usage:
     """OpenAI's counts: the prompt includes what a checkpoint stood for."""
     prompt = cost.cached_tokens + cost.prompt_tokens
-    return wire.Usage(prompt_tokens=prompt, completion_tokens=cost.completion_tokens,
-                      total_tokens=prompt + cost.completion_tokens)  # fmt: skip
+    return wire.Usage(
+        prompt_tokens=prompt, completion_tokens=cost.completion_tokens, total_tokens=prompt + cost.completion_tokens
+    )

@@ -1,4 +1,4 @@
-"""Stateless requests (OpenAI's): the whole conversation comes with each, and goes on from a cached state where it can."""
+"""Stateless requests (OpenAI's): the whole conversation comes with each and goes on from a cached state if it can."""
 
 from __future__ import annotations
 
@@ -80,8 +80,16 @@ class Completions:
             raise RequestError("the prompt must be one non-empty string", code="unsupported")
         return self._run(request, request.prompt.encode(), (), None, prefix=request.prompt if request.echo else "")
 
-    def _run(self, request: wire.CompletionBase, text: bytes, stops: tuple[str, ...],
-             answered: Callable[[str], bytes] | None, *, prefix: str, clean: Callable[[str], str] = str) -> Reply:  # fmt: skip
+    def _run(
+        self,
+        request: wire.CompletionBase,
+        text: bytes,
+        stops: tuple[str, ...],
+        answered: Callable[[str], bytes] | None,
+        *,
+        prefix: str,
+        clean: Callable[[str], str] = str,
+    ) -> Reply:
         _refuse((request.n or 1) > 1, "n", "one answer at a time: send the request again for another")
         _refuse(request.logprobs, "logprobs", "log probabilities are not supported")
         speaker, hit = self._speaker, self._cache.longest(text)
@@ -98,17 +106,33 @@ class Completions:
             if answered and outcome.text and outcome.cost.prompt_tokens == len(tokens):
                 done = Checkpoint(outcome.state, before + outcome.fed_tokens, outcome.pending)
                 self._cache.put(answered(outcome.text), done)
-            message = wire.Message(id="", chat_id="", parent_id=None, role="assistant", content=outcome.text,
-                                   status="complete", created_at=0.0, finish_reason=outcome.finish_reason)  # fmt: skip
+            message = wire.Message(
+                id="",
+                chat_id="",
+                parent_id=None,
+                role="assistant",
+                content=outcome.text,
+                status="complete",
+                created_at=0.0,
+                finish_reason=outcome.finish_reason,
+            )
             return wire.Finished(message=message, usage=usage(outcome.cost), cost=outcome.cost)
 
         generation = Generation(
-            prompt=tokens, state=state, logits=logits, sink=lambda _: None, max_tokens=token_limit(request, self._sampling),
+            prompt=tokens,
+            state=state,
+            logits=logits,
+            sink=lambda _: None,
+            max_tokens=token_limit(request, self._sampling),
             sampling=sampling_params(request, self._sampling),
-            on_prefilled=lambda s, x: self._cache.put(text, Checkpoint(s.copy(), before + len(tokens), logits=x.copy())),
-        )  # fmt: skip
+            on_prefilled=lambda s, x: self._cache.put(
+                text, Checkpoint(s.copy(), before + len(tokens), logits=x.copy())
+            ),
+        )
         reply_text = ReplyText(speaker.decode_bytes, (*stops, *stop_strings(request)))
-        return Reply(self._engine, generation, reply_text, speaker.meter(before), finish=finish, prefix=prefix, clean=clean)
+        return Reply(
+            self._engine, generation, reply_text, speaker.meter(before), finish=finish, prefix=prefix, clean=clean
+        )
 
 
 def _key(text: bytes) -> tuple[int, bytes]:
@@ -127,8 +151,11 @@ def _turns(messages: list[wire.ChatMessage]) -> tuple[str, list[Turn]]:
         content = _content(message, i)
         if message.role in SYSTEM_ROLES:
             if turns:
-                raise RequestError(f"messages[{i}]: a {message.role} message after the conversation has begun",
-                                   code="bad_messages", hint="put it first")  # fmt: skip
+                raise RequestError(
+                    f"messages[{i}]: a {message.role} message after the conversation has begun",
+                    code="bad_messages",
+                    hint="put it first",
+                )
             system.append(content)
         elif message.role in ("user", "assistant"):
             if turns and turns[-1].role == message.role:  # two in a row are one turn
@@ -136,8 +163,11 @@ def _turns(messages: list[wire.ChatMessage]) -> tuple[str, list[Turn]]:
             else:
                 turns.append(Turn(message.role, content))
         else:
-            raise RequestError(f"messages[{i}] has the role '{message.role}'", code="bad_messages",
-                               why="roles are system, developer, user and assistant")  # fmt: skip
+            raise RequestError(
+                f"messages[{i}] has the role '{message.role}'",
+                code="bad_messages",
+                why="roles are system, developer, user and assistant",
+            )
     if not turns or turns[-1].role != "user":
         raise RequestError("the last message must be the user's", code="bad_messages")
     if turns[0].role == "assistant":
@@ -151,6 +181,9 @@ def _content(message: wire.ChatMessage, i: int) -> str:
     parts = message.content or []
     for part in parts:
         if part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise RequestError(f"messages[{i}] has a part of type '{part.get('type')}'", code="unsupported",
-                               why="this model reads text only")  # fmt: skip
+            raise RequestError(
+                f"messages[{i}] has a part of type '{part.get('type')}'",
+                code="unsupported",
+                why="this model reads text only",
+            )
     return "".join(part["text"] for part in parts)

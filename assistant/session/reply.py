@@ -76,7 +76,9 @@ class Reply:
         if self._last is None:
             queue: asyncio.Queue[wire.StreamEvent | None] = asyncio.Queue()
             if self._sent:
-                queue.put_nowait(wire.Delta(text=self._clean(self._raw)[: self._sent], tokens=0, cost=self._meter.report()))
+                queue.put_nowait(
+                    wire.Delta(text=self._clean(self._raw)[: self._sent], tokens=0, cost=self._meter.report())
+                )
             self._listeners.append(queue)
             try:
                 while (event := await queue.get()) is not None:
@@ -122,11 +124,20 @@ class Reply:
         t = progress.timing
         fed = progress.prefilled + (t.decode_s > 0)
         self._consumed += fed
-        self._meter.add(at_s=at_s, prompt_tokens=progress.prefilled, completion_tokens=int(progress.token is not None),
-                        queue_s=t.queue_s, prefill_s=t.prefill_s, decode_s=t.decode_s, sample_s=t.sample_s,
-                        batch=progress.batch)  # fmt: skip
+        self._meter.add(
+            at_s=at_s,
+            prompt_tokens=progress.prefilled,
+            completion_tokens=int(progress.token is not None),
+            queue_s=t.queue_s,
+            prefill_s=t.prefill_s,
+            decode_s=t.decode_s,
+            sample_s=t.sample_s,
+            batch=progress.batch,
+        )
         if (c := progress.cost) is not None:
-            self._meter.bill(device_s=c.latency_s, energy_j=c.energy_j, macs=c.macs, bytes_moved=c.bytes_moved, basis=c.basis)
+            self._meter.bill(
+                device_s=c.latency_s, energy_j=c.energy_j, macs=c.macs, bytes_moved=c.bytes_moved, basis=c.basis
+            )
 
     def _send_new(self, tokens: int) -> None:
         clean = self._clean(self._raw)
@@ -138,7 +149,11 @@ class Reply:
 
     def _outcome(self, progress: Progress) -> Outcome:
         return Outcome(
-            text=self._clean(self._raw), finish_reason=progress.finish_reason, cost=self._meter.report(),
-            state=progress.state, fed_tokens=self._consumed, pending=self._text.pending(progress.unfed),
+            text=self._clean(self._raw),
+            finish_reason=progress.finish_reason,
+            cost=self._meter.report(),
+            state=progress.state,
+            fed_tokens=self._consumed,
+            pending=self._text.pending(progress.unfed),
             error=progress.error,
-        )  # fmt: skip
+        )

@@ -60,7 +60,7 @@ class ReplyText:
         return self._utf8.decode(piece, final)
 
     def pending(self, unfed: Sequence[int]) -> bytes:
-        """Kept bytes which the final state has not consumed. `unfed`: the engine's tokens that were kept but not fed."""
+        """Kept bytes which the final state has not consumed. `unfed`: the engine's kept tokens that were not fed."""
         if self._stopped_at is not None:
             return self._raw[self._held_from : self._stopped_at]
         return self._decode_bytes(unfed) if unfed else b""

@@ -19,9 +19,7 @@ class ChatApp(App[None]):
     CSS_PATH = "app.tcss"
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "f1", "help", "Help", tooltip="Show all keys and what the figures mean", priority=True
-        ),
+        Binding("f1", "help", "Help", tooltip="Show all keys and what the figures mean", priority=True),
         Binding(
             "ctrl+p",
             "command_palette",
@@ -29,9 +27,7 @@ class ChatApp(App[None]):
             tooltip="Find any action by name",
             priority=True,
         ),
-        Binding(
-            "ctrl+q", "quit", "Quit", tooltip="Leave; the daemon keeps all chats", priority=True
-        ),
+        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; the daemon keeps all chats", priority=True),
     ]
 
     def __init__(
@@ -56,11 +52,7 @@ class ChatApp(App[None]):
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
         elif isinstance(self.screen, ChatScreen):
-            widgets = [
-                w
-                for w in self.screen.walk_children()
-                if type(w).__module__.startswith("assistant.")
-            ]
+            widgets = [w for w in self.screen.walk_children() if type(w).__module__.startswith("assistant.")]
             unique = {type(node): node for node in reversed([self, self.screen, *widgets])}
             self.push_screen(HelpScreen(list(reversed(unique.values()))))
 

@@ -8,9 +8,7 @@ import click
 
 
 @click.command("chat")
-@click.option(
-    "--resume", "--continue", "-c", "resume", is_flag=True, help="Go on with the newest chat."
-)
+@click.option("--resume", "--continue", "-c", "resume", is_flag=True, help="Go on with the newest chat.")
 @click.option("--chat", "chat_id", metavar="ID", help="Go on with this chat.")
 def command(resume: bool, chat_id: str | None) -> None:
     """Chat in the terminal.
@@ -22,9 +20,7 @@ def command(resume: bool, chat_id: str | None) -> None:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         from assistant.errors import UsageError
 
-        raise UsageError(
-            "the chat needs a terminal", hint="In a pipe or a script, use `assistant ask`"
-        )
+        raise UsageError("the chat needs a terminal", hint="In a pipe or a script, use `assistant ask`")
     from assistant.tui import run
 
     sys.exit(run("last" if resume else chat_id))

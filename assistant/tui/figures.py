@@ -25,9 +25,7 @@ def si(value: float, unit: str) -> str:
 
 def count(value: float) -> str:
     """3.1M for 3,100,000."""
-    factor, suffix = next(
-        ((f, s) for f, s in ((1e9, "B"), (1e6, "M"), (1e3, "k")) if value >= f), (1, "")
-    )
+    factor, suffix = next(((f, s) for f, s in ((1e9, "B"), (1e6, "M"), (1e3, "k")) if value >= f), (1, ""))
     return f"{value / factor:.3g}{suffix}"
 
 

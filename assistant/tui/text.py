@@ -4,9 +4,7 @@ from __future__ import annotations
 
 TITLE_LENGTH = 60
 
-_CONTROLS = dict.fromkeys(
-    [*range(9), 11, 12, *range(14, 32), 127, *range(128, 160)], "\N{REPLACEMENT CHARACTER}"
-)
+_CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, *range(128, 160)], "\N{REPLACEMENT CHARACTER}")
 _CONTROLS[13] = ""
 
 

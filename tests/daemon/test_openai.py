@@ -135,7 +135,7 @@ def test_what_we_do_not_do_is_refused_by_name(client, fields, status, words):
 def test_parts_developer_role_and_system_prompts_are_read(client):
     plain = chat(client, messages=[{"role": "system", "content": "S"}, *ASK]).choices[0].message.content
     parts = [{"role": "developer", "content": [{"type": "text", "text": "S"}]},
-             {"role": "user", "content": [{"type": "text", "text": "Say "}, {"type": "text", "text": "something"}]}]  # fmt: skip
+             {"role": "user", "content": [{"type": "text", "text": "Say "}, {"type": "text", "text": "something"}]}]  # fmt: skip  # noqa: E501
     assert chat(client, messages=parts).choices[0].message.content == plain
     assert chat(client).choices[0].message.content != plain
 

@@ -97,9 +97,7 @@ def sit(monkeypatch: pytest.MonkeyPatch) -> Sit:
     monkeypatch.setattr(connection, "BACKOFF_S", (0.02, 0.05))
 
     @asynccontextmanager
-    async def open_app(
-        resume: str | None = None, size: tuple[int, int] = (100, 30)
-    ) -> AsyncIterator[Person]:
+    async def open_app(resume: str | None = None, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Person]:
         app = ChatApp(resume, launcher=launcher)
         async with app.run_test(size=size, notifications=True) as pilot:
             yield Person(app, pilot)

@@ -35,9 +35,7 @@ async def test_a_second_message_continues_the_chat(daemon: FakeDaemon, sit: Sit)
     assert daemon.texts(chat_id) == ["one", "first", "two", "second"]
 
 
-async def test_the_reply_and_its_cost_are_shown_while_they_arrive(
-    daemon: FakeDaemon, sit: Sit
-) -> None:
+async def test_the_reply_and_its_cost_are_shown_while_they_arrive(daemon: FakeDaemon, sit: Sit) -> None:
     script = Reply(hold=2)
     daemon.replies.append(script)
     async with sit() as person:
@@ -160,9 +158,7 @@ def test_alt_enter_of_a_plain_terminal_is_a_new_line() -> None:
     assert keys == ["a", "ctrl+j", "b"]
 
 
-async def test_a_link_of_the_model_opens_nothing(
-    daemon: FakeDaemon, sit: Sit, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_link_of_the_model_opens_nothing(daemon: FakeDaemon, sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     monkeypatch.setattr(ChatApp, "open_url", lambda _app, url, **_options: opened.append(url))
     daemon.replies.append(Reply(["[look](http://example.com/)"]))
@@ -264,9 +260,7 @@ async def test_escape_leaves_an_edit_without_a_trace(daemon: FakeDaemon, sit: Si
         assert "answer 1" in person.screen
 
 
-async def test_undo_takes_back_the_last_turn_and_redo_brings_it_back(
-    daemon: FakeDaemon, sit: Sit
-) -> None:
+async def test_undo_takes_back_the_last_turn_and_redo_brings_it_back(daemon: FakeDaemon, sit: Sit) -> None:
     chat_id = daemon.add_chat("old", "first", "answer 1", "second", "answer 2")
     async with sit(resume=chat_id) as person:
         await person.sees("answer 2")
@@ -340,9 +334,7 @@ async def test_stored_statuses_are_told_in_words(daemon: FakeDaemon, sit: Sit) -
         await person.sees("stopped by you", "interrupted: the daemon went away", "failed")
 
 
-async def test_what_the_model_writes_cannot_drive_the_terminal(
-    daemon: FakeDaemon, sit: Sit
-) -> None:
+async def test_what_the_model_writes_cannot_drive_the_terminal(daemon: FakeDaemon, sit: Sit) -> None:
     daemon.replies.append(Reply(["a\x1b]0;owned\x07b [red]c[/red] <b>d</b>"]))
     async with sit() as person:
         await person.send("[bold]x\x1b[/bold]")

@@ -34,9 +34,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     ("args", "chat_id"),
     [([], None), (["--resume"], "last"), (["--continue"], "last"), (["--chat", "x"], "x")],
 )
-def test_options_choose_the_chat(
-    opened: list[str | None], args: list[str], chat_id: str | None
-) -> None:
+def test_options_choose_the_chat(opened: list[str | None], args: list[str], chat_id: str | None) -> None:
     assert CliRunner().invoke(command, args).exit_code == 0
     assert opened == [chat_id]
 

@@ -64,9 +64,7 @@ async def test_a_waiting_message_can_be_taken_back(sit: Sit) -> None:
         assert person.draft == "too early"
 
 
-async def test_lost_between_messages_and_back_with_the_draft_kept(
-    daemon: FakeDaemon, sit: Sit
-) -> None:
+async def test_lost_between_messages_and_back_with_the_draft_kept(daemon: FakeDaemon, sit: Sit) -> None:
     async with sit() as person:
         await person.send("one")
         await person.sees("Hello from the fake.")
@@ -122,9 +120,7 @@ async def test_a_cut_reply_is_reason_enough_to_look(
         await person.sees("daemon lost", "interrupted")
 
 
-async def test_the_place_in_an_unchanged_conversation_survives_a_restart(
-    daemon: FakeDaemon, sit: Sit
-) -> None:
+async def test_the_place_in_an_unchanged_conversation_survives_a_restart(daemon: FakeDaemon, sit: Sit) -> None:
     chat_id = daemon.add_chat("long", "q", "\n\n".join(f"line {n}" for n in range(40)))
     async with sit(resume=chat_id, size=(80, 24)) as person:
         await person.sees("line 39")

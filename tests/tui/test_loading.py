@@ -77,7 +77,5 @@ def test_bench_first_paint(home: Path) -> None:
     first_paint(home)  # fills the byte code and file caches
     runs = [first_paint(home) for _ in range(10)]
     paint_s, echo_s = map(statistics.median, zip(*runs, strict=True))
-    print(
-        f"\nfirst paint {paint_s:.3f} s, first key echoed {echo_s:.3f} s (medians of {len(runs)})"
-    )
+    print(f"\nfirst paint {paint_s:.3f} s, first key echoed {echo_s:.3f} s (medians of {len(runs)})")
     assert len(runs) == 10

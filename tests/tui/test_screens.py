@@ -22,9 +22,7 @@ def bindings() -> list[Binding]:
 
 
 @pytest.mark.parametrize("key", ["ctrl+b", "ctrl+o", "f2"])
-async def test_a_chat_is_chosen_from_the_list_and_resumed(
-    daemon: FakeDaemon, sit: Sit, key: str
-) -> None:
+async def test_a_chat_is_chosen_from_the_list_and_resumed(daemon: FakeDaemon, sit: Sit, key: str) -> None:
     daemon.add_chat("about cats", "cats?", "They purr.")
     daemon.add_chat("about dogs", "dogs?", "They bark.")
     async with sit() as person:
@@ -138,9 +136,7 @@ async def test_a_terminal_of_60_by_20(daemon: FakeDaemon, sit: Sit) -> None:
         assert not person.chat.query(ChatList)
 
 
-async def test_the_bottom_is_followed_until_the_person_scrolls(
-    daemon: FakeDaemon, sit: Sit
-) -> None:
+async def test_the_bottom_is_followed_until_the_person_scrolls(daemon: FakeDaemon, sit: Sit) -> None:
     script = Reply([f"line {n}\n\n" for n in range(40)], hold=30)
     daemon.replies.append(script)
     async with sit(size=(80, 24)) as person:

@@ -26,9 +26,7 @@ from assistant.tui.thoughts import ThoughtSplitter, split
     ],
 )
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
-def test_thoughts_are_found_wherever_the_pieces_are_cut(
-    reply: str, thought: str, answer: str, size: int
-) -> None:
+def test_thoughts_are_found_wherever_the_pieces_are_cut(reply: str, thought: str, answer: str, size: int) -> None:
     splitter = ThoughtSplitter()
     pieces = [splitter.feed(reply[i : i + size]) for i in range(0, len(reply), size)]
     pieces.append(splitter.flush())
@@ -42,9 +40,7 @@ def test_the_cut_never_changes_the_result(pieces: list[str]) -> None:
     splitter = ThoughtSplitter()
     fed = [splitter.feed(piece) for piece in pieces]
     fed.append(splitter.flush())
-    assert ("".join(t for t, _ in fed).strip(), "".join(a for _, a in fed)) == split(
-        "".join(pieces)
-    )
+    assert ("".join(t for t, _ in fed).strip(), "".join(a for _, a in fed)) == split("".join(pieces))
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,7 @@ def test_json_holds_the_text_the_ids_and_the_cost(daemon: FakeDaemon) -> None:
 
 
 def test_sampling_is_passed_on_and_nothing_else(daemon: FakeDaemon) -> None:
-    run(
-        "hi", "--temperature", "0", "--seed", "7", "--stop", "a", "--stop", "b", "--max-tokens", "5"
-    )
+    run("hi", "--temperature", "0", "--seed", "7", "--stop", "a", "--stop", "b", "--max-tokens", "5")
     assert sent(daemon) == {
         "content": "hi",
         "root": False,
@@ -198,9 +196,7 @@ def test_a_reader_that_leaves_stops_the_reply(daemon: FakeDaemon) -> None:
 
 def test_importing_the_command_loads_no_client_and_no_screen() -> None:
     code = "import assistant.ask, assistant.tui.command, sys; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"httpx", "textual", "msgspec"} & set(loaded.stdout.split())
 
 

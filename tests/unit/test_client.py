@@ -77,9 +77,7 @@ async def test_regenerate_makes_a_sibling(daemon: FakeDaemon, client: Client) ->
     assert view.messages[-1].siblings == 2
 
 
-async def test_separators_of_unicode_do_not_split_an_event(
-    daemon: FakeDaemon, client: Client
-) -> None:
+async def test_separators_of_unicode_do_not_split_an_event(daemon: FakeDaemon, client: Client) -> None:
     text = "a\u2028b\u0085c\x0bd\x1ce\nf"
     daemon.replies.append(Reply([text]))
     chat = await client.create_chat()
@@ -119,9 +117,7 @@ async def test_death_in_mid_stream_is_a_cut_reply(daemon: FakeDaemon, client: Cl
     assert "kept" in (caught.value.hint or "")
 
 
-async def test_a_stream_that_ends_without_its_last_line_is_a_cut_reply(
-    daemon: FakeDaemon, client: Client
-) -> None:
+async def test_a_stream_that_ends_without_its_last_line_is_a_cut_reply(daemon: FakeDaemon, client: Client) -> None:
     daemon.replies.append(Reply(ends_early=True))
     chat = await client.create_chat()
     with pytest.raises(ReplyCut, match="ended early"):
@@ -144,9 +140,7 @@ async def test_an_id_cannot_leave_its_place_in_the_path(client: Client) -> None:
     assert caught.value.status == 404
 
 
-async def test_closing_the_stream_cancels_the_generation(
-    daemon: FakeDaemon, client: Client
-) -> None:
+async def test_closing_the_stream_cancels_the_generation(daemon: FakeDaemon, client: Client) -> None:
     script = Reply(hold=1)
     daemon.replies.append(script)
     chat = await client.create_chat()
@@ -161,9 +155,7 @@ async def test_closing_the_stream_cancels_the_generation(
             await asyncio.sleep(0.005)
 
 
-async def test_cancel_ends_the_stream_with_a_finished_event(
-    daemon: FakeDaemon, client: Client
-) -> None:
+async def test_cancel_ends_the_stream_with_a_finished_event(daemon: FakeDaemon, client: Client) -> None:
     script = Reply(hold=1)
     daemon.replies.append(script)
     chat = await client.create_chat()
@@ -177,9 +169,7 @@ async def test_cancel_ends_the_stream_with_a_finished_event(
     assert await client.cancel(chat.id) == 0
 
 
-async def test_silence_is_slow_and_not_gone(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_silence_is_slow_and_not_gone(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     import httpx
 
     async def stuck(*_args: object, **_options: object) -> None:
@@ -190,9 +180,7 @@ async def test_silence_is_slow_and_not_gone(
         await client.ready()
 
 
-async def test_a_proxy_in_the_environment_is_ignored(
-    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_proxy_in_the_environment_is_ignored(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with Client() as client:

@@ -107,9 +107,7 @@ def test_a_folder_or_other_encoding_is_an_error_of_ours(tmp_path: Path) -> None:
         config.load(tmp_path / "latin")
 
 
-_VALUES = st.one_of(
-    st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.none()
-)
+_VALUES = st.one_of(st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers()), st.none())
 
 
 @given(

@@ -9,17 +9,11 @@ import pytest
 from assistant import errors
 from assistant.errors import AssistantError, ConfigError, RequestError
 
-TREE = [
-    value
-    for value in vars(errors).values()
-    if inspect.isclass(value) and issubclass(value, AssistantError)
-]
+TREE = [value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, AssistantError)]
 
 
 def test_all_parts_are_joined() -> None:
-    error = AssistantError(
-        "cannot read the model", where="a.pth", why="it ends early.", hint="fetch it again"
-    )
+    error = AssistantError("cannot read the model", where="a.pth", why="it ends early.", hint="fetch it again")
     assert str(error) == "cannot read the model (a.pth): it ends early. Fetch it again"
 
 

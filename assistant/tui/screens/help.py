@@ -49,9 +49,7 @@ class HelpScreen(ModalScreen[None]):
         own = type(node).__dict__.get("BINDINGS", [])
         for binding in own:
             if binding.description and not binding.system:
-                keys = "  ".join(
-                    self.app.get_key_display(b) for b in Binding.make_bindings([binding])
-                )
+                keys = "  ".join(self.app.get_key_display(b) for b in Binding.make_bindings([binding]))
                 text = binding.tooltip or binding.description
                 if len(keys) > KEYS_WIDTH:
                     yield Content.assemble((f"  {keys}", "bold $text-accent"))

@@ -33,9 +33,7 @@ class ChatList(OptionList):
         for chat in chats:
             mark = "▸ " if chat.id == current_id else "★ " if chat.pinned else "  "
             title = title_of(chat.title) or "untitled"
-            text = Content.assemble(
-                mark, title, (f"  {chat.messages}" if chat.messages else "", "dim")
-            )
+            text = Content.assemble(mark, title, (f"  {chat.messages}" if chat.messages else "", "dim"))
             self.add_option(Option(text, id=chat.id))
         if not chats:
             self.add_option(Option("no chats yet", disabled=True))

@@ -19,10 +19,7 @@ _LOOK = {
 
 
 class StatusHeader(Widget):
-    HELP = (
-        "State of the daemon, title of the chat; model, backend and precision. "
-        "◇ marks a simulated device."
-    )
+    HELP = "State of the daemon, title of the chat; model, backend and precision. ◇ marks a simulated device."
 
     link: reactive[Link] = reactive(Link())
     chat_title: reactive[str] = reactive("")

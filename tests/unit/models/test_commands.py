@@ -13,9 +13,7 @@ from tests.unit.models.files import blinkdl, small_tensors, write_pth
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(
-        "assistant.models.store.Store.__init__.__defaults__", (None, tmp_path / "no-embedded")
-    )
+    monkeypatch.setattr("assistant.models.store.Store.__init__.__defaults__", (None, tmp_path / "no-embedded"))
 
     def run(*arguments, **keywords):
         return CliRunner().invoke(models, [str(a) for a in arguments], **keywords)

@@ -39,9 +39,7 @@ def test_pth(tmp_path, dtype, wrapper):
     tensors = small_tensors(dtype)
     source = read_source(write_pth(tmp_path / "m.bin", blinkdl(tensors), wrapper=wrapper))
     assert source.format == "pth"
-    assert source.weights.precision == {"float32": "fp32", "float16": "fp16"}.get(
-        np.dtype(dtype).name, "bf16"
-    )
+    assert source.weights.precision == {"float32": "fp32", "float16": "fp16"}.get(np.dtype(dtype).name, "bf16")
     assert same(source.weights, tensors)
 
 
@@ -210,9 +208,7 @@ def test_fp16_overflow_is_refused():
 
 def test_unknown_and_missing_tensors_are_named(tmp_path):
     named = blinkdl(small_tensors())
-    with pytest.raises(
-        ModelFileError, match=r"1 tensors that RWKV-7 does not have: 'blocks.0.att.time_decay'.*RWKV-4"
-    ):
+    with pytest.raises(ModelFileError, match=r"1 tensors that RWKV-7 does not have: 'blocks.0.att.time_decay'.*RWKV-4"):
         from_blinkdl({**named, "blocks.0.att.time_decay": named["ln_out.bias"]}, tmp_path)
     del named["blocks.1.ffn.value.weight"]
     with pytest.raises(ModelFileError, match=r"'blocks.1.ffn.value.weight' is missing"):

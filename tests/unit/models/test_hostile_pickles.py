@@ -34,11 +34,7 @@ class Reduces:
 
 def reduces(protocol, function, *arguments):
     return lambda canary: pickle.dumps(
-        {
-            "emb.weight": Reduces(
-                function, *(a.format(canary) if isinstance(a, str) else a for a in arguments)
-            )
-        },
+        {"emb.weight": Reduces(function, *(a.format(canary) if isinstance(a, str) else a for a in arguments))},
         protocol,
     )
 
@@ -138,9 +134,7 @@ def test_allowed_names_do_only_what_tensors_need(tmp_path):
     refused(b"\x80\x02ctorch\nDoubleStorage\n.", tmp_path, "holds 'DoubleStorage'; weights are")
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"\x80", b"}", b"\x80\x02}(u", b"\x80\x02}q", b"\x80\x09.", b".", b"0."]
-)
+@pytest.mark.parametrize("data", [b"", b"\x80", b"}", b"\x80\x02}(u", b"\x80\x02}q", b"\x80\x09.", b".", b"0."])
 def test_incomplete_pickles(data, tmp_path):
     refused(data, tmp_path, "damaged .pth|opcode b'0'")
 

@@ -143,9 +143,7 @@ def test_killed_in_the_middle(store, model):
         "    if stage.startswith('converting') and done > total / 2: os.kill(os.getpid(), signal.SIGKILL)\n"
         "Store(Path(sys.argv[1])).add(Path(sys.argv[2]), 'm', progress=die)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script, store.root, model], check=False, env={"PYTHONPATH": "."}
-    )
+    done = subprocess.run([sys.executable, "-c", script, store.root, model], check=False, env={"PYTHONPATH": "."})
     assert done.returncode == -9
     assert store.list() == []
     assert any(p.name.startswith(".unfinished-") for p in store.root.iterdir())
@@ -192,9 +190,7 @@ def test_verify_names_the_bad_file(store, model):
 
 def test_weights_of_another_model_are_noticed(store, model, tmp_path):
     store.add(model, "a")
-    store.add(
-        write_pth(tmp_path / "b.pth", blinkdl(small_tensors(np.float32))), "b", Options(precision="bf16")
-    )
+    store.add(write_pth(tmp_path / "b.pth", blinkdl(small_tensors(np.float32))), "b", Options(precision="bf16"))
     (store.root / "a/weights.bf16.safetensors").replace(store.root / "b/weights.bf16.safetensors")
     with pytest.raises(ModelFileError, match="another model"):
         store.open("b")

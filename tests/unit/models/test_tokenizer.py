@@ -93,11 +93,7 @@ def test_same_ids_as_rwkv(world):
 def test_a_trimmed_vocabulary_encodes_as_rwkv_does(tmp_path):
     (tmp_path / "v").write_bytes(write_vocabulary(TOKENS))
     ours, theirs = Tokenizer.from_file(tmp_path / "v"), rwkv_tokenizer(tmp_path / "v")
-    data = (
-        b" there the therethe ' \" \\n\n aaaaaaaaaaaaaaaaaaaa "
-        + "Straße 你好你".encode()
-        + mixed_text()[:20_000]
-    )
+    data = b" there the therethe ' \" \\n\n aaaaaaaaaaaaaaaaaaaa " + "Straße 你好你".encode() + mixed_text()[:20_000]
     assert ours.encode(data) == theirs.encodeBytes(data)
 
 

@@ -42,9 +42,7 @@ def test_every_protocol(tmp_path, protocol):
 
 def test_state_dict_of_a_module_inside_a_training_checkpoint(tmp_path):
     module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
-    torch.save(
-        {"model": module.state_dict(), "step": 3, "loss": 1.5, "args": ["a", (1, 2**40)]}, tmp_path / "m"
-    )
+    torch.save({"model": module.state_dict(), "step": 3, "loss": 1.5, "args": ["a", (1, 2**40)]}, tmp_path / "m")
     assert_same(tmp_path / "m", module.state_dict())
 
 
