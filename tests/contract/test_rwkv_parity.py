@@ -44,8 +44,7 @@ def test_parity_with_the_rwkv_package(config, rwkv_model, tmp_path):
     expected, _ = theirs.forward(tokens.tolist(), None)
     expected = expected.numpy()
     prefill_error = np.abs(ours.prefill(tokens, State(config)).logits - expected).max() / expected.std()
-    print(
-        f"{config.layers} x {config.width}: max |logit difference| / std: decode {decode_error:.1e}, prefill {prefill_error:.1e}"
-    )
+    shape = f"{config.layers} x {config.width}"
+    print(f"{shape}: max |logit difference| / std: decode {decode_error:.1e}, prefill {prefill_error:.1e}")
     assert decode_error <= BUDGET
     assert prefill_error <= BUDGET
