@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from assistant import wire
 from assistant.engine import Engine, Generation, Progress
+from assistant.errors import AssistantError
 from assistant.meter import Meter
 from assistant.session.text import ReplyText
 from backends.base import State
@@ -111,7 +113,8 @@ class Reply:
                     outcome = self._outcome(progress)
             self._send_new(tokens)
             if outcome is None and self._save and time.monotonic() - saved_s > SAVE_EVERY_S:
-                await self._save(self._clean(self._raw))
+                with suppress(AssistantError):  # the disk may be full now and not at the end, where it is told
+                    await self._save(self._clean(self._raw))
                 saved_s = time.monotonic()
         try:
             self._last = await self._finish(outcome)
