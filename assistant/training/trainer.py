@@ -21,7 +21,8 @@ from assistant.training.model import Rwkv7, Shape
 from assistant.training.optimizer import MAX_GRADIENT_NORM, Schedule, bind, share_of, slots_of, update
 
 FULL_WEIGHT = 10  # of an assistant token; a row's weights are tenths
-PLAN_AGAIN_AT = (0.25, 0.5, 0.8)  # shares of the first plan after which the speed is measured again
+WARM_STEP, FIRST_PLAN_STEP = 20, 60  # the speed is measured between these, then anew after half of what is left
+PLAN_EVERY_AT_LEAST = 40
 EVALUATION_SECONDS = 20
 EMBEDDED_SAMPLE = 0.25  # share of the lightly weighted positions whose loss is computed (then counted 4 times)
 
@@ -197,9 +198,10 @@ def train(run: Run) -> list[dict]:
     workers = [context.Process(target=_worker, args=(rank, run, shared)) for rank in range(run.workers)]
     for worker in workers:
         worker.start()
-    started = last_saved = measured_from = time.monotonic()
+    started = last_saved = planned_when = time.monotonic()
+    first_step = planned_at = step
     recent: list[float] = []
-    plan_again_at: set[int] = set()
+    plan_next_at = first_step + FIRST_PLAN_STEP
     bar = tqdm(total=planned, initial=step, unit="step", mininterval=10, maxinterval=60)
     while step < planned:
         for _ in range(3):
@@ -208,14 +210,14 @@ def train(run: Run) -> list[dict]:
         bar.update()
         statistics = shared.statistics
         recent = [*recent[-19:], float(statistics[:, 0].sum() / statistics[:, 1].sum().clamp(min=1))]
-        if step == 20:
-            measured_from = time.monotonic()  # compilation is over
-        if not run.steps and (step == 60 or step in plan_again_at):
-            seconds_per_step = (time.monotonic() - measured_from) / (step - 20)
-            left = run.minutes * 60 - (time.monotonic() - started) - EVALUATION_SECONDS
+        if step == first_step + WARM_STEP:
+            planned_at, planned_when = step, time.monotonic()  # compilation is over
+        if not run.steps and step == plan_next_at:
+            now = time.monotonic()
+            seconds_per_step = (now - planned_when) / (step - planned_at)
+            left = run.minutes * 60 - (now - started) - EVALUATION_SECONDS
             planned = step + max(1, int(left / seconds_per_step))
-            if step == 60:
-                plan_again_at = {int(planned * share) for share in PLAN_AGAIN_AT}
+            planned_at, planned_when, plan_next_at = step, now, step + max(PLAN_EVERY_AT_LEAST, (planned - step) // 2)
             bar.total = planned
             bar.write(f"{seconds_per_step:.3f} s/step: {planned} steps planned for {run.minutes} minutes")
         done = step >= planned
