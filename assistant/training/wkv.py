@@ -13,20 +13,23 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from assistant import paths
+
 HEAD_SIZE = 64
 STEPS_PER_SAVED_STATE = 16
 KERNEL_SOURCE = Path(__file__).with_name("wkv7.c")
-KERNEL_CACHE = Path.home() / ".cache" / "rwkv-assistant" / "kernels"
-COMPILER_FLAGS = ["-O3", "-march=native", "-ffast-math", "-shared", "-fPIC"]
+# The parts of -ffast-math that matter here. The whole of it, given to the linker, would make every process that loads
+# the kernel flush subnormal numbers to zero, in all its code.
+FAST_MATH = ["-fassociative-math", "-fno-signed-zeros", "-fno-trapping-math", "-fno-math-errno", "-ffinite-math-only"]
+COMPILER_FLAGS = ["-O3", "-march=native", *FAST_MATH, "-shared", "-fPIC"]
 
 
 @functools.cache
 def load_kernel() -> ctypes.CDLL | None:
     """The compiled kernel, or None (with a warning) where no C compiler works; keyed by its source."""
     digest = hashlib.sha256(KERNEL_SOURCE.read_bytes() + " ".join(COMPILER_FLAGS).encode()).hexdigest()[:16]
-    library = KERNEL_CACHE / f"wkv7-{digest}.so"
+    library = paths.ensure_private_dir(paths.cache_dir() / "kernels") / f"wkv7-{digest}.so"
     if not library.exists():
-        KERNEL_CACHE.mkdir(parents=True, exist_ok=True)
         unfinished = library.with_suffix(f".{id(library)}.tmp")
         try:
             command = ["gcc", *COMPILER_FLAGS, str(KERNEL_SOURCE), "-o", str(unfinished)]

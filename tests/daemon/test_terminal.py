@@ -20,14 +20,14 @@ class Terminal:
     """A tmux of its own, so that nobody's sessions are touched."""
 
     def __init__(self, daemon):
-        self.daemon, self.name = daemon, daemon.home.name
-        self.socket = str(daemon.home / "tmux")
+        self.daemon, self.opened = daemon, 0
 
     def tmux(self, *arguments: str) -> str:
-        command = ["tmux", "-S", self.socket, *arguments]
+        command = ["tmux", "-S", str(self.daemon.home / f"tmux{self.opened}"), *arguments]
         return subprocess.run(command, capture_output=True, text=True, env=self.daemon.env(), check=False).stdout
 
     def open(self, *arguments: str, size: tuple[int, int] = (100, 30)) -> None:
+        self.opened += 1  # another server each time: one that is just ending would take the new session with it
         command = shlex.join([sys.executable, "-m", "assistant", "chat", *arguments])
         self.tmux("new-session", "-d", "-s", "t", "-x", str(size[0]), "-y", str(size[1]), f"{command}; sleep 600")
 
@@ -64,7 +64,7 @@ def test_a_person_chats_leaves_comes_back_and_loses_nothing_to_a_crash(terminal,
     screen = terminal.sees("40 tokens", "tok/s", "modelled", "● ready")
     assert "Hello out there" in screen
     terminal.type("C-q")
-    terminal.tmux("kill-session", "-t", "t")
+    terminal.close()
 
     terminal.open("--resume")
     terminal.sees("Hello out there", "40 tokens")

@@ -54,3 +54,10 @@ def test_kernel_refuses_shapes_it_cannot_run():
     odd = [tensor.float() for tensor in seeded_inputs(steps=15)]
     with pytest.raises(ValueError, match="T % 16"):
         KernelWkv.apply(*odd)
+
+
+def test_loading_the_kernel_leaves_subnormal_numbers_alone():
+    """A library linked with -ffast-math turns them to zero in the whole process, NumPy's included."""
+    assert load_kernel() is not None
+    tiny = float("1e-310")  # not a literal, which the compiler would halve by itself
+    assert tiny / 2 > 0
