@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from backends.tensors import QuantizedMatrix, TensorLike, dequantize
+from backends.tensors import Int4Matrix, QuantizedMatrix, TensorLike, dequantize
 
 Basis = Literal["measured", "modelled", "simulated"]
 """Where a number comes from. `simulated`: a model of hardware that is not present."""
@@ -142,8 +142,9 @@ class Weights(Mapping[str, np.ndarray]):
 class State:
     """All that a conversation needs: one flat float32 buffer with three views.
 
-    shift_tmix f32[L, D]: time-mix's previous input; wkv f32[L, H, N, N]: [value, key] memory;
-    shift_cmix f32[L, D]: channel-mix's previous input. A copy is a fork, a file is a checkpoint.
+    shift_tmix f32[L, D]: time-mix's previous input; wkv f32[L, H, N, N]: [key, value] memory (a row of values
+    per key, so that kernels work on whole rows); shift_cmix f32[L, D]: channel-mix's previous input.
+    A copy is a fork, a file is a checkpoint.
     """
 
     __slots__ = ("config", "data", "shift_cmix", "shift_tmix", "wkv")
@@ -240,6 +241,6 @@ class Backend(Protocol):
 
 
 __all__ = [
-    "Backend", "BackendInfo", "BackendUnavailable", "BadWeights", "Basis", "Cost", "ModelConfig",
-    "QuantizedMatrix", "State", "Step", "Weights", "Workload",
+    "Backend", "BackendInfo", "BackendUnavailable", "BadWeights", "Basis", "Cost", "Int4Matrix",
+    "ModelConfig", "QuantizedMatrix", "State", "Step", "Weights", "Workload",
 ]  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 from backends.base import ModelConfig
-
-BYTES_PER_WEIGHT = {"fp32": 4.0, "fp16": 2.0, "bf16": 2.0, "int8": 1.0}
+from backends.precisions import is_matrix, stored_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,13 @@ def census(config: ModelConfig) -> Census:
     """Exact counts per token."""
     L, D, N = config.layers, config.width, config.head_size
     ranks = config.decay_rank + config.iclr_rank + config.gate_rank
-    matrices = {name for name, shape in config.tensor_shapes().items() if len(shape) == 2 and not name.endswith("r_k")}
     return Census(
         projection_macs=L * (4 * D * D + 2 * D * config.ffn),
         lora_macs=2 * D * (L * ranks + (L - 1) * config.value_rank),
         head_macs=D * config.vocab,
         state_macs=4 * L * D * N,
         decay_macs=L * D * N,
-        vector_weights=sum(_size(s) for n, s in config.tensor_shapes().items() if n not in matrices),
+        vector_weights=sum(prod(s) for n, s in config.tensor_shapes().items() if not is_matrix(n, s)),
     )
 
 
@@ -52,14 +51,7 @@ def pass_macs(config: ModelConfig, tokens: int, batch: int) -> int:
 
 def pass_bytes(config: ModelConfig, tokens: int, batch: int, precision: str) -> int:
     """Bytes a dense pass must move: each weight once, embedding rows, and every state read and written once."""
-    c = census(config)
-    weights = c.stationary_macs * BYTES_PER_WEIGHT[precision] + c.vector_weights * 4
-    rows = tokens * batch * config.width * BYTES_PER_WEIGHT[precision]
-    return int(weights + rows + batch * 2 * config.state_floats * 4)
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    n = 1
-    for d in shape:
-        n *= d
-    return n
+    shapes = config.tensor_shapes()
+    embedding = stored_bytes("emb.weight", shapes.pop("emb.weight"), precision) / config.vocab
+    weights = sum(stored_bytes(name, shape, precision) for name, shape in shapes.items())
+    return int(weights + tokens * batch * embedding + batch * 2 * config.state_floats * 4)

@@ -15,8 +15,8 @@ arXiv 2503.14456. Glossary (names in the checkpoint -> names in the paper):
     k_a        how much a replaces k
     r_k        bonus: weight of the current token's own v [H, N]
     v_first    layer 0's v; later layers mix it in by the value-residual LoRA v1, v2, bias v0
-    S          wkv memory, rows = value, columns = key [B, H, N, N]:
-               S <- S diag(w) - (S kk)(kk * a)^T + v k^T ;  y = S r
+    S          wkv memory, rows = key, columns = value (the paper's, transposed) [B, H, N, N]:
+               S <- diag(w) S - (kk * a)(kk^T S) + k v^T ;  y = r^T S
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def wkv(S, r, w, k, v, kk, a) -> np.ndarray:
     """The recurrence over T tokens. S f32[B, H, N, N] is updated in place; the rest f32[B, T, H, N] -> y likewise."""
     y = np.empty_like(r)
     for t in range(r.shape[1]):
-        removed = S @ -kk[:, t, :, :, None]  # what memory holds under the removal key [B, H, N, 1]
-        S *= w[:, t, :, None, :]
-        S += removed * (kk[:, t] * a[:, t])[:, :, None, :]
-        S += v[:, t, :, :, None] * k[:, t, :, None, :]
-        y[:, t] = (S @ r[:, t, :, :, None])[..., 0]
+        removed = -kk[:, t, :, None, :] @ S  # what memory holds under the removal key [B, H, 1, N]
+        S *= w[:, t, :, :, None]
+        S += (kk[:, t] * a[:, t])[:, :, :, None] * removed
+        S += k[:, t, :, :, None] * v[:, t, :, None, :]
+        y[:, t] = (r[:, t, :, None, :] @ S)[:, :, 0]
     return y
 
 

@@ -18,7 +18,7 @@ from backends.base import ModelConfig, State
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"RWKVCKP1"
+MAGIC = b"RWKVCKP2"  # 2: the wkv memory is [key, value]
 IN_MEMORY = 16  # most recent checkpoints that skip the disk
 
 

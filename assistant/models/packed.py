@@ -1,6 +1,7 @@
 """The store's own file: one model in one precision as safetensors that a start maps in milliseconds.
 
-A float tensor is stored under its canonical name; a QuantizedMatrix as int8 `name` and float32 `name.scale`.
+A float tensor is stored under its canonical name; a QuantizedMatrix as int8 `name` and float32 `name.scale`,
+an Int4Matrix as uint8 `name` (two columns a byte) and float16 `name.scale`.
 Metadata: format, precision, source_sha256, model.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 from assistant.errors import ModelFileError
 from assistant.models.safetensors_file import SafetensorsFile, read_safetensors, write_safetensors
 from backends.base import Weights
-from backends.tensors import FLOAT_DTYPES, QuantizedMatrix, TensorLike
+from backends.tensors import FLOAT_DTYPES, GROUP, Int4Matrix, QuantizedMatrix, TensorLike
 
 FORMAT = "rwkv-assistant-weights-1"
 SCALE = ".scale"
@@ -25,7 +26,7 @@ def save_packed(path: Path, weights: Weights, model: str = "") -> None:
     tensors: dict[str, np.ndarray] = {}
     for name in weights:
         tensor = weights.raw(name)
-        if isinstance(tensor, QuantizedMatrix):
+        if isinstance(tensor, QuantizedMatrix | Int4Matrix):
             tensors[name], tensors[name + SCALE] = tensor.q, tensor.scale
         else:
             tensors[name] = tensor
@@ -52,7 +53,7 @@ def is_packed(file: SafetensorsFile) -> bool:
 
 
 def unpack(file: SafetensorsFile, path: Path) -> Weights:
-    """Pair int8 matrices with their scales and check every shape and type."""
+    """Pair quantized matrices with their scales and check every shape and type."""
     tensors: dict[str, TensorLike] = {}
     for name, tensor in file.tensors.items():
         if name.endswith(SCALE):
@@ -66,6 +67,13 @@ def unpack(file: SafetensorsFile, path: Path) -> Weights:
             if scale.dtype != np.float32:
                 raise _damaged(path, f"the scale of {name!a} is {scale.dtype}, not float32")
             tensors[name] = QuantizedMatrix(tensor, scale)
+        elif tensor.dtype == np.uint8:
+            groups = (len(tensor), 2 * tensor.shape[1] // GROUP) if tensor.ndim == 2 else None
+            if scale is None or scale.shape != groups or 2 * tensor.shape[1] % GROUP:
+                raise _damaged(path, f"int4 matrix {name!a} lacks a scale for each group of {GROUP}")
+            if scale.dtype != np.float16:
+                raise _damaged(path, f"the scale of {name!a} is {scale.dtype}, not float16")
+            tensors[name] = Int4Matrix(tensor, scale)
         elif tensor.dtype in FLOAT_DTYPES.values() and scale is None:
             tensors[name] = tensor
         else:

@@ -8,6 +8,7 @@ import numpy as np
 
 from backends.base import BackendInfo, Cost, ModelConfig, State, Step, Weights, Workload
 from backends.hostmodel import HostModel
+from backends.precisions import PRECISIONS
 from backends.rwkv7 import forward
 from backends.tensors import rows
 
@@ -19,7 +20,7 @@ class ReferenceBackend:
         name="reference",
         description="NumPy float32, the living definition",
         simulated=False,
-        precisions=("fp32", "bf16", "fp16", "int8"),
+        precisions=PRECISIONS,
     )
 
     def __init__(self, threads: int | None = None, host: HostModel | None = None):
