@@ -75,12 +75,13 @@ class Reply:
 
     async def events(self) -> AsyncIterator[wire.StreamEvent]:
         """Deltas from now on (the first holds all text so far), then the last event."""
-        if self._last is None:
+        so_far = wire.Delta(text=self._clean(self._raw)[: self._sent], tokens=0, cost=self._meter.report())
+        if self._last is not None and self._sent:  # a quick reply is over before anybody listens
+            yield so_far
+        elif self._last is None:
             queue: asyncio.Queue[wire.StreamEvent | None] = asyncio.Queue()
             if self._sent:
-                queue.put_nowait(
-                    wire.Delta(text=self._clean(self._raw)[: self._sent], tokens=0, cost=self._meter.report())
-                )
+                queue.put_nowait(so_far)
             self._listeners.append(queue)
             try:
                 while (event := await queue.get()) is not None:
