@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
+NEGLIGIBLE = 2.0**-24
 GREEDY_TEMPERATURE = 1e-3
 """At or below this temperature the choice is the arg max: dividing by less would overflow float32."""
 
@@ -64,31 +66,50 @@ class Sampler:
 
 
 def choose(logits: np.ndarray, params: SamplingParams, draw: int) -> int:
-    """Token `draw` of a sequence: temperature, then top-k, then top-p (nucleus), then inverse CDF."""
+    """Token `draw` of a sequence: temperature, then top-k, then top-p (nucleus), then inverse CDF in order of ids."""
     best = int(np.argmax(logits))
     if not np.isfinite(logits[best]):
         raise ValueError("no finite logit: the model's state holds NaN or infinity")
     if params.temperature <= GREEDY_TEMPERATURE or params.top_k == 1:
         return best
     ids, probs = nucleus(logits, params, float(logits[best]))
-    # SeedSequence spreads neighbouring (seed, draw) pairs; a per-draw key makes draws independent of history
-    uniform = np.random.default_rng((params.seed & 0xFFFFFFFFFFFFFFFF, draw)).random()
-    return int(ids[min(int(np.searchsorted(np.cumsum(probs), uniform, side="right")), len(ids) - 1)])
+    at = int(np.searchsorted(np.cumsum(probs), uniform(params.seed, draw), side="right"))
+    return int(ids[min(at, len(ids) - 1)])
+
+
+def uniform(seed: int, draw: int) -> float:
+    """A number in [0, 1) that depends on (seed, draw) alone: a hash, because seeding a generator takes longer."""
+    key = (seed & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") + draw.to_bytes(8, "little")
+    return (int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 11) * 2.0**-53
 
 
 def nucleus(logits: np.ndarray, params: SamplingParams, best: float) -> tuple[np.ndarray, np.ndarray]:
-    """The candidates that survive top-k and top-p: (ids by falling probability, probabilities that sum to 1)."""
-    scaled = (logits.astype(np.float64) - best) / params.temperature
-    weights = np.exp(scaled, out=np.zeros_like(scaled), where=np.isfinite(scaled))
-    keep = np.flatnonzero(weights)
-    if 0 < params.top_k < len(keep):
-        kth = np.partition(weights[keep], len(keep) - params.top_k)[len(keep) - params.top_k]
-        keep = keep[weights[keep] >= kth]
-    order = keep[np.argsort(-weights[keep], kind="stable")]
-    if 0 < params.top_k < len(order):  # ties at the k-th place: lower ids win
-        order = order[: params.top_k]
-    probs = weights[order] / weights[order].sum()
+    """The candidates that survive top-k and top-p: (ids in rising order, probabilities that sum to 1).
+
+    A token less likely than 2^-24 of the best is none: float32 could not add it to the best one's weight. What is
+    left is sorted only as far down as the limits can reach, so that a large vocabulary costs a few looks at each logit.
+    """
+    weights = logits - np.float32(best)
+    weights *= np.float32(1 / params.temperature)
+    np.exp(weights, out=weights)
+    total = float(weights.sum())
+    if params.top_k <= 0 and params.top_p >= 1.0:
+        ids = np.flatnonzero(weights >= NEGLIGIBLE)
+        return ids, weights[ids] / weights[ids].sum(dtype=np.float64)
+    for floor in (2.0**-3, 2.0**-6, 2.0**-12, NEGLIGIBLE):
+        ids = np.flatnonzero(weights >= np.float32(floor))
+        if len(ids) >= params.top_k and (params.top_k > 0 or weights[ids].sum() >= params.top_p * total):
+            break
+    likely = weights[ids]
+    falling = np.sort(likely)[::-1]
+    if params.top_k > 0:
+        falling = falling[: params.top_k]
+        total = float(falling.sum())
+    n = len(falling)
     if params.top_p < 1.0:
-        n = int(np.searchsorted(np.cumsum(probs), max(params.top_p, 0.0), side="left")) + 1
-        order, probs = order[:n], probs[:n] / probs[:n].sum()
-    return order, probs
+        wanted = max(params.top_p, 0.0) * total
+        n = min(int(np.searchsorted(np.cumsum(falling, dtype=np.float64), wanted, side="left")) + 1, n)
+    above = np.flatnonzero(likely > falling[n - 1])
+    ties = np.flatnonzero(likely == falling[n - 1])[: n - len(above)]  # lower ids win
+    keep = np.sort(np.concatenate([above, ties]))
+    return ids[keep], likely[keep] / likely[keep].sum(dtype=np.float64)
