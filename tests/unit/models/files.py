@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 
@@ -121,15 +122,34 @@ def to_fla(canonical: dict[str, np.ndarray], fused: bool = False) -> dict[str, n
     return out
 
 
+def _describe(writer, canonical: dict[str, np.ndarray]) -> None:
+    """The keys of llama.cpp's `Rwkv7Model` converter."""
+    writer.add_context_length(1 << 20)
+    writer.add_embedding_length(canonical["ln_out.weight"].size)
+    writer.add_feed_forward_length(len(canonical["blocks.0.ffn.key.weight"]))
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_head_count(0)
+    ranks = (("decay", "w"), ("iclr", "a"), ("value_residual_mix", "v"), ("gate", "g"))
+    for name, letter in ranks:
+        getattr(writer, f"add_{name}_lora_rank")(len(canonical[f"blocks.1.att.{letter}1"]))
+    for name in ("bos", "eos", "unk"):
+        getattr(writer, f"add_{name}_token_id")(0)
+
+
 def write_gguf(path: Path, canonical: dict[str, np.ndarray], matrix_type: str = "F32",
-               tokens: list[bytes] | None = None, arch: str = "rwkv7") -> Path:  # fmt: skip
-    """As llama.cpp's converter names them, with layer 0's dummy v tensors, written by the gguf package."""
+               tokens: list[bytes] | None = None, arch: str = "rwkv7", runnable: bool = False) -> Path:  # fmt: skip
+    """As llama.cpp's converter names them, with layer 0's dummy v tensors, written by the gguf package.
+
+    runnable: with all metadata that llama.cpp asks for, and the LoRA pairs as float16, as its quantizer leaves them.
+    """
     import gguf
 
     head_size = canonical["blocks.0.att.r_k"].shape[1]
     writer = gguf.GGUFWriter(path, arch)
-    writer.add_block_count(2)
+    writer.add_block_count(1 + max(int(n.split(".")[1]) for n in canonical if n.startswith("blocks.")))
     writer.add_wkv_head_size(head_size)
+    if runnable:
+        _describe(writer, canonical)
     if tokens:
         writer.add_tokenizer_model("rwkv")
         writer.add_token_list([b"<s>", *(repr(t)[2:-1].encode() for t in tokens[1:]), b"[PAD]"])
@@ -162,7 +182,9 @@ def write_gguf(path: Path, canonical: dict[str, np.ndarray], matrix_type: str = 
     kind = gguf.GGMLQuantizationType[matrix_type]
     for name, t in named.items():
         wide = t.astype(np.float32)
-        if t.ndim == 2 and t.shape[1] % 32 == 0 and matrix_type != "F32":
+        if runnable and t.ndim == 2 and re.search(r"time_mix_[wavg][12]\.", name):
+            writer.add_tensor(name, wide.astype(np.float16))
+        elif t.ndim == 2 and t.shape[1] % 32 == 0 and matrix_type != "F32":
             writer.add_tensor(name, gguf.quants.quantize(wide, kind), raw_dtype=kind)
         else:
             writer.add_tensor(name, wide)
