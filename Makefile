@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUN    := $(VENV)/.run-stamp
 DEV    := $(VENV)/.dev-stamp
+NATIVE := $(wildcard backends/cpu/native/*)
 ARGS   ?=
 
 # With hashes it does not matter which index or cache a file comes from.
@@ -19,13 +20,14 @@ export PYTHONSAFEPATH := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help chat test lint bench lock clean
+.PHONY: help chat test lint bench sanitize lock clean
 
 help:
 	@echo "make chat    talk to the assistant in this terminal"
 	@echo "make test    run all tests"
 	@echo "make lint    check style and import rules"
 	@echo "make bench   measure speed on this machine"
+	@echo "make sanitize  run the contract suite on instrumented builds of the native core"
 	@echo "make lock    renew requirements/*.txt (needs the network)"
 	@echo "make clean   delete .venv and build results"
 
@@ -55,17 +57,20 @@ $(BIN)/python:
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(RUN): requirements/run.txt pyproject.toml | $(BIN)/python
+$(RUN): requirements/run.txt pyproject.toml $(NATIVE) | $(BIN)/python
 	@echo "Installing what the assistant needs (once) ..."
 	@$(PIP) $(LOCKED) -r requirements/run.txt
 	@$(PIP) $(SELF)
 	@touch $@
 
-$(DEV): requirements/dev.txt pyproject.toml | $(BIN)/python
+$(DEV): requirements/dev.txt pyproject.toml $(NATIVE) | $(BIN)/python
 	@echo "Installing what the tests need (once) ..."
 	@$(PIP) $(LOCKED) -r requirements/dev.txt
 	@$(PIP) $(SELF)
 	@touch $@
+
+sanitize: $(DEV)
+	@sh tests/native/sanitize.sh
 
 lock:
 	@PYTHON="$(PYTHON)" sh requirements/lock.sh

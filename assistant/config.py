@@ -30,8 +30,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """Which device runs it."""
 
-    name: str = "reference"
-    threads: Annotated[int, Meta(ge=0)] = 0  # 0: as many as there are cores
+    name: str = "auto"  # the fastest real device that works here, or a name
+    threads: Annotated[int, Meta(ge=0)] = 0  # 0: as many as are fastest, by a short measurement
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):

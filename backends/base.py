@@ -139,6 +139,13 @@ class Weights(Mapping[str, np.ndarray]):
         return sum(t.nbytes for t in self._tensors.values())
 
 
+def _aligned_zeros(n: int) -> np.ndarray:
+    """f32[n] that begins at a cache line: kernels read states in whole lines, and NumPy aligns to 16 bytes only."""
+    raw = np.zeros(4 * n + 63, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + 4 * n].view(np.float32)
+
+
 class State:
     """All that a conversation needs: one flat float32 buffer with three views.
 
@@ -151,7 +158,7 @@ class State:
 
     def __init__(self, config: ModelConfig, data: np.ndarray | None = None):
         if data is None:
-            data = np.zeros(config.state_floats, np.float32)
+            data = _aligned_zeros(config.state_floats)
         if data.shape != (config.state_floats,) or data.dtype != np.float32:
             raise ValueError(f"state buffer is {data.dtype}{list(data.shape)}, expected float32[{config.state_floats}]")
         L, D, H, N = config.layers, config.width, config.heads, config.head_size
@@ -161,7 +168,9 @@ class State:
         self.shift_cmix = data[L * D + L * H * N * N :].reshape(L, D)
 
     def copy(self) -> State:
-        return State(self.config, self.data.copy())
+        twin = State(self.config)
+        twin.assign(self)
+        return twin
 
     def assign(self, other: State) -> None:
         """Overwrite this state in place (a roll-back)."""
@@ -215,6 +224,7 @@ class BackendInfo:
     simulated: bool
     precisions: tuple[str, ...]
     capacity_bytes: int | None = None  # None: bounded by host memory
+    preference: int = 0  # which real device is tried first where nobody has chosen; the higher the faster
     options: Mapping[str, object] = field(default_factory=dict)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from backends.base import ModelConfig
@@ -29,6 +30,7 @@ class Census:
         return self.stationary_macs + self.state_macs + self.decay_macs
 
 
+@lru_cache(maxsize=64)  # asked for with every pass
 def census(config: ModelConfig) -> Census:
     """Exact counts per token."""
     L, D, N = config.layers, config.width, config.head_size
@@ -49,6 +51,7 @@ def pass_macs(config: ModelConfig, tokens: int, batch: int) -> int:
     return batch * (tokens * (c.macs - c.head_macs) + c.head_macs)
 
 
+@lru_cache(maxsize=1024)
 def pass_bytes(config: ModelConfig, tokens: int, batch: int, precision: str) -> int:
     """Bytes a dense pass must move: each weight once, embedding rows, and every state read and written once."""
     shapes = config.tensor_shapes()

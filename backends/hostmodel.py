@@ -17,10 +17,13 @@ class HostModel:
     dram_j_per_byte: float = 96e-12  # DDR5, accelergy-cacti table (confidence M-L)
     mac_j: float = 1.5e-12  # fp16 multiply + add at 45 nm, Horowitz ISSCC'14: 1.1 + 0.4 pJ (stands in for fp32)
 
-    def cost(self, config: ModelConfig, workload: Workload) -> Cost:
-        """Roofline latency (the slower of moving and multiplying) and the energy of both. basis: modelled."""
+    def cost(self, config: ModelConfig, workload: Workload, skipped_bytes: int = 0) -> Cost:
+        """Roofline latency (the slower of moving and multiplying) and the energy of both. basis: modelled.
+
+        skipped_bytes: weights that this very pass did not have to read. MACs are always the dense network's.
+        """
         macs = pass_macs(config, workload.tokens, workload.batch)
-        moved = pass_bytes(config, workload.tokens, workload.batch, workload.precision)
+        moved = pass_bytes(config, workload.tokens, workload.batch, workload.precision) - skipped_bytes
         return Cost(
             latency_s=max(moved / self.read_bandwidth_bytes_s, macs / self.mac_rate_macs_s),
             energy_j=moved * self.dram_j_per_byte + macs * self.mac_j,

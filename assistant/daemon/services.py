@@ -24,14 +24,30 @@ log = logging.getLogger(__name__)
 
 
 def make_backend(name: str, threads: int) -> Backend:
-    """Construct a backend by its entry-point name. Raises BackendError with the names there are."""
+    """Construct a backend by its entry-point name; "auto" tries the real ones, the fastest kind first.
+
+    Raises BackendError with the names there are, or with the reasons why none works.
+    """
     found = {entry.name: entry for entry in entry_points(group="assistant.backends")}
+    if name == "auto":
+        return _first_usable([entry.load() for entry in found.values()], threads)
     if name not in found:
         raise BackendError(f"there is no backend '{name}'", hint=f"choose one of: {', '.join(sorted(found))}")
     try:
         return found[name].load()(threads=threads or None)
     except BackendUnavailable as error:
         raise BackendError(f"the backend '{name}' cannot be used", why=error.reason) from error
+
+
+def _first_usable(kinds: list[type[Backend]], threads: int) -> Backend:
+    reasons = []
+    for kind in sorted((k for k in kinds if not k.info.simulated), key=lambda k: -k.info.preference):
+        try:
+            return kind(threads=threads or None)
+        except BackendUnavailable as error:
+            log.warning("%s; trying the next one", error)
+            reasons.append(str(error))
+    raise BackendError("no backend can be used", why="; ".join(reasons))
 
 
 class Services:
@@ -109,7 +125,8 @@ class Services:
 
     def status(self) -> wire.Ready:
         manifest, info = self.model.manifest, self.backend.info
-        weights, threads = self.model.weights, self.config.backend.threads
+        weights = self.model.weights
+        threads = self.config.backend.threads or getattr(self.backend, "threads", None)
         ready = wire.Ready(
             ready=self.is_ready, version=version("rwkv-assistant"), pid=os.getpid(), started_at=self.started_at,
             model=wire.ModelStatus(

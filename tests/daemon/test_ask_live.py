@@ -28,7 +28,7 @@ def test_with_the_daemon_down_it_is_started_and_told(daemon):
     assert "starting" not in second.stderr
     answer = json.loads(second.stdout)
     assert answer["usage"]["completion_tokens"] == 40
-    assert answer["cost"]["backend"] == "reference"
+    assert answer["cost"]["backend"] == "cpu"
     stop_started(daemon)
 
 

@@ -25,7 +25,7 @@ def write(tmp_path: Path):
 def test_no_file_means_defaults() -> None:
     loaded = config.load()
     assert loaded == config.Config()
-    assert loaded.backend.name == "reference"
+    assert loaded.backend.name == "auto"
     assert loaded.sampling.seed is None
 
 
