@@ -1,0 +1,98 @@
+"""Mythic M1076: how many chips a model needs, and what a pass over them costs.
+
+Dataflow: every weight stays in its flash cell, vectors travel. One token takes `Mapping.serial_products` tile products
+one after the other; further tokens (of a batch or a prompt) follow in a pipeline at the interval of the busiest tile.
+"""
+
+from __future__ import annotations
+
+from backends.base import ModelConfig
+from backends.census import census, pass_macs
+from backends.cim.cost import ChipCost
+from backends.cim.mapping import Grid, Mapping, Policy, ideal_chips, place
+from backends.cim.operations import rwkv7_operations
+from backends.cim.shapes import matrices
+from backends.profiles import Band, Profile
+
+VECTOR_BYTES = 2  # of an element that travels between chips: assumed 16 bits
+HEAD = "head.weight"
+
+
+def grid(chip: Profile) -> Grid:
+    return Grid(int(chip.value("chip.tiles")), int(chip.value("chip.tile_rows")), int(chip.value("chip.tile_columns")))
+
+
+def tile_product_s(chip: Profile) -> Band:
+    """Time of one product of a whole tile: 2 x tiles x rows x columns / peak rate (mid); the published band around it."""
+    g = grid(chip)
+    return Band(
+        low=g.rows * g.columns / chip.value("chip.fast_tile_macs_s"),
+        mid=2 * g.weights / chip.value("chip.peak_ops_s"),
+        high=2 * g.weights / chip.value("chip.isscc_ops_s"),
+    )
+
+
+def lay_out(config: ModelConfig, chip: Profile, policy: Policy = "packed", chips: int | None = None) -> Mapping:
+    """Place a model. With fewer chips than it needs, the head goes to the host first, then the last matrices."""
+    wanted = matrices(config)
+    mapping = place(wanted, grid(chip), policy)
+    if chips is None or mapping.chips <= chips:
+        return mapping
+    return place(wanted, grid(chip), "packed", chips, host=(HEAD,))
+
+
+def chips_needed(config: ModelConfig, chip: Profile) -> dict[str, int]:
+    """Chips by way of counting: every cell used, packed, a tile per block, and packed with the head on the host."""
+    wanted, g = matrices(config), grid(chip)
+    return {
+        "ideal": ideal_chips(wanted, g),
+        "packed": place(wanted, g).chips,
+        "naive": place(wanted, g, "naive").chips,
+        "head on host": place(wanted, g, host=(HEAD,)).chips,
+    }
+
+
+def cost(config: ModelConfig, chip: Profile, mapping: Mapping, tokens: int = 1, batch: int = 1) -> ChipCost:
+    """One pass of `tokens` for each of `batch` sequences. See the profile for the source of every constant."""
+    n, c, ops = tokens * batch, census(config), rwkv7_operations(config)
+    product, chips = tile_product_s(chip), max(1, mapping.chips)
+
+    # Digital side: all SIMD units of the chips in use share the work of a token.
+    rate = chip.band("digital.simd_ops_s_per_tile") * (chips * mapping.grid.tiles)
+    digital = Band.of(ops.digital_ops) / rate
+    interval = (product * mapping.busiest).larger(digital)
+
+    host_bytes = sum(m.weights for m in mapping.host)  # int8, read once a pass
+    logits = config.vocab * VECTOR_BYTES
+    hop_bytes = mapping.hops * config.width * VECTOR_BYTES
+    link_bytes = n * (config.width * VECTOR_BYTES + hop_bytes) + batch * logits
+    bandwidth = chip.value("link.bandwidth_bytes_s")
+    latency = {
+        "array products": product * mapping.serial_products,
+        "digital side": digital,
+        "pipeline of further tokens": interval * (n - 1),
+        "transfers between chips": chip.band("link.hop_s") * mapping.hops + hop_bytes / bandwidth,
+        "link to the host": Band.of((config.width * VECTOR_BYTES * n + batch * logits) / bandwidth)
+        + chip.band("link.host_call_s"),
+    }
+    if mapping.host:
+        latency["matrices on the host"] = Band.of(host_bytes / chip.value("link.host_bandwidth_bytes_s"))
+    spent = sum(latency.values(), Band(0, 0, 0))
+
+    macs = pass_macs(config, tokens, batch)
+    host_macs = sum(m.weights * (batch if m.name == HEAD else n) for m in mapping.host)
+    array_macs = macs - n * (c.state_macs + c.decay_macs) - host_macs
+    vectors = sum(m.inputs + m.outputs for m in matrices(config)) * n
+    sram_bytes = 4 * c.vector_weights + n * 2 * ops.memory_bytes + vectors
+    idle = chip.band("power.idle_fraction") * chip.band("power.nameplate_w") * chips
+    energy = {
+        "array products": Band.of(2 * array_macs / chip.value("power.efficiency_ops_j")),
+        "digital side": chip.band("power.simd_op_j") * (n * ops.digital_ops),
+        "SRAM": Band.of(sram_bytes * chip.value("power.sram_j_per_byte")),
+        "links": chip.band("power.link_j_per_byte") * link_bytes,
+        "waiting": idle * spent,
+    }
+    if mapping.host:
+        energy["matrices on the host"] = Band.of(host_bytes * chip.value("link.host_j_per_byte"))
+    return ChipCost(latency, energy, macs, int(sram_bytes + link_bytes + host_bytes))
+

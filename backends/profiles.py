@@ -1,0 +1,145 @@
+"""Published and assumed numbers of devices, each with its unit, source and confidence, from `profiles/**/*.toml`."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+CONFIDENCES = {"H": "primary source", "M": "secondary source", "L": "weak or assumed", "D": "derived"}
+
+
+class UnknownProfile(KeyError):
+    """There is no such profile, or no such number in it; the message suggests the nearest name."""
+
+    def __str__(self) -> str:
+        return self.args[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A number known only between two ends; `low` is the end that costs less, whatever its size."""
+
+    low: float
+    mid: float
+    high: float
+
+    @staticmethod
+    def of(value: float | Band) -> Band:
+        return value if isinstance(value, Band) else Band(value, value, value)
+
+    def __add__(self, other: float | Band) -> Band:
+        o = Band.of(other)
+        return Band(self.low + o.low, self.mid + o.mid, self.high + o.high)
+
+    def __mul__(self, other: float | Band) -> Band:
+        o = Band.of(other)
+        return Band(self.low * o.low, self.mid * o.mid, self.high * o.high)
+
+    def __truediv__(self, other: float | Band) -> Band:
+        o = Band.of(other)
+        return Band(self.low / o.low, self.mid / o.mid, self.high / o.high)
+
+    def __rtruediv__(self, other: float) -> Band:
+        return Band.of(other) / self
+
+    __radd__, __rmul__ = __add__, __mul__
+
+    def larger(self, other: Band) -> Band:
+        """The larger of the two, end by end."""
+        return Band(max(self.low, other.low), max(self.mid, other.mid), max(self.high, other.high))
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One number and how it is known."""
+
+    value: float
+    unit: str
+    source: str
+    confidence: str  # a key of CONFIDENCES
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def band(self) -> Band:
+        return Band(self.value if self.low is None else self.low, self.value,
+                    self.value if self.high is None else self.high)  # fmt: skip
+
+    @property
+    def assumed(self) -> bool:
+        return "assumed" in self.source.lower()
+
+
+class Profile:
+    """The numbers of one device: `profile["chip.tiles"]` is a Quantity; other tables are read with `table`."""
+
+    def __init__(self, data: dict[str, Any]):
+        self.name, self.title = data["name"], data["title"]
+        self._data = data
+
+    def __getitem__(self, key: str) -> Quantity:
+        """Raises UnknownProfile."""
+        section, _, name = key.partition(".")
+        try:
+            return Quantity(**self._data[section][name])
+        except (KeyError, TypeError):
+            raise UnknownProfile(f"profile '{self.name}' has no number '{key}'{_near(key, dict(self.items()))}") from None
+
+    def value(self, key: str) -> float:
+        return self[key].value
+
+    def band(self, key: str) -> Band:
+        return self[key].band
+
+    def table(self, key: str) -> dict[str, Any]:
+        """A section as it is written, for tables that are not single numbers."""
+        return self._data[key]
+
+    def items(self) -> Iterator[tuple[str, Quantity]]:
+        for section, table in self._data.items():
+            if isinstance(table, dict):
+                for name, entry in table.items():
+                    if isinstance(entry, dict) and "value" in entry:
+                        yield f"{section}.{name}", Quantity(**entry)
+
+    def replaced(self, **values: float) -> Profile:
+        """A copy with other values, `chip__tiles=108`, for what-if questions; they are marked as assumed."""
+        data = {k: dict(v) if isinstance(v, dict) else v for k, v in self._data.items()}
+        for key, value in values.items():
+            section, _, name = key.partition("__")
+            unit = self[f"{section}.{name}"].unit
+            data[section][name] = {"value": value, "unit": unit, "source": "assumed: asked for", "confidence": "L"}
+        return Profile(data)
+
+
+@cache
+def profile(name: str) -> Profile:
+    """profiles/hardware/<name>.toml. Raises UnknownProfile."""
+    known = [p.stem for p in (root() / "hardware").glob("*.toml")]
+    if name not in known:
+        raise UnknownProfile(f"there is no hardware profile '{name}'{_near(name, known)}")
+    return Profile(read(f"hardware/{name}.toml"))
+
+
+@cache
+def read(path: str) -> dict[str, Any]:
+    """One TOML file under `profiles/`. Shared and cached: do not change it."""
+    return tomllib.loads((root() / path).read_text("utf-8"))
+
+
+@cache
+def root() -> Path:
+    """The folder `profiles`: in the wheel, or beside the packages in a checkout."""
+    top = Path(__file__).resolve().parent.parent
+    installed = top / "assistant" / "_data" / "profiles"
+    return installed if installed.is_dir() else top / "profiles"
+
+
+def _near(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, known, 1, 0.5)
+    return f": did you mean '{near[0]}'?" if near else f"; there are: {', '.join(sorted(known))}"
