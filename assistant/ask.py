@@ -24,6 +24,7 @@ def ask(
     chat: str | None = None,
     system: str | None = None,
     discard: bool = False,
+    backend: str | None = None,
     on_text: Callable[[str], None] = lambda _text: None,
     on_status: Callable[[str], None] = lambda _text: None,
     **sampling: Any,
@@ -35,7 +36,7 @@ def ask(
     """
     from assistant.launch import ensure_daemon
 
-    ensure_daemon(on_status)
+    ensure_daemon(on_status, backend=backend)
     return asyncio.run(_ask(prompt, chat, system, discard, on_text, on_status, sampling))
 
 
@@ -125,6 +126,7 @@ async def _forget(client: Any, chat_id: str) -> None:
 @click.option("--continue", "-c", "resume", is_flag=True, help="Go on with the newest chat.")
 @click.option("--discard", is_flag=True, help="Delete the chat after the reply.")
 @click.option("--system", "-s", help="System prompt of the new chat.")
+@click.option("--backend", help="Start the daemon on this backend, such as a simulated chip.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object after the reply.")
 @click.option("--temperature", type=float, help="0: always the likeliest token.")
 @click.option("--top-p", type=float)
@@ -138,6 +140,7 @@ def command(
     discard: bool,
     system: str | None,
     as_json: bool,
+    backend: str | None,
     stop: tuple[str, ...],
     **sampling: float | int | None,
 ) -> None:
@@ -165,6 +168,7 @@ def command(
             chat="last" if resume else chat,
             system=system,
             discard=discard,
+            backend=backend,
             on_text=_ignore if as_json else printer,
             on_status=lambda status: click.echo(f"{status} ...", err=True),
             **options,

@@ -6,6 +6,7 @@ Nothing but the standard library: the probe costs a client less than a milliseco
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import socket
 import subprocess
@@ -29,29 +30,37 @@ def ensure_daemon(
     on_status: Callable[[str], None] = lambda _text: None,
     *,
     command: Sequence[str] | None = None,
+    backend: str | None = None,
     timeout_s: float = START_TIMEOUT_S,
 ) -> bool:
-    """Return once a daemon serves, loaded or still loading; True if this call started it."""
+    """Return once a daemon serves, loaded or still loading; True if this call started it.
+
+    With `backend` the daemon is started on it; one that already runs on another is refused, never replaced: somebody
+    else may be talking to it.
+    """
     path = paths.socket_path()
     if accepts(path):
+        require_backend(path, backend)
         return False
     deadline = time.monotonic() + timeout_s
     paths.ensure_private_dir(path.parent)
     with _launch_lock(path.with_suffix(".launch"), deadline, on_status):
         # Whoever held the lock before us has probably started one.
         if accepts(path):
+            require_backend(path, backend)
             return False
         on_status("starting the daemon")
         log = paths.daemon_log()
         paths.ensure_private_dir(log.parent)
-        child, log_start = _spawn(command or serve_command(), log)
+        child, log_start = _spawn(command or serve_command(backend), log)
         _await_service(path, child, log, log_start, deadline)
     on_status("the daemon runs")
     return True
 
 
-def serve_command() -> list[str]:
-    return [sys.executable, "-m", "assistant", "serve", "--idle-exit-s", str(IDLE_EXIT_S)]
+def serve_command(backend: str | None = None) -> list[str]:
+    command = [sys.executable, "-m", "assistant", "serve", "--idle-exit-s", str(IDLE_EXIT_S)]
+    return command if backend is None else [*command, "--backend", backend]
 
 
 def accepts(path: Path, timeout_s: float = 1.0) -> bool:
@@ -69,15 +78,38 @@ def accepts(path: Path, timeout_s: float = 1.0) -> bool:
 
 def serves(path: Path, timeout_s: float = 2.0) -> bool:
     """Whether an HTTP server answers /healthz on the socket."""
+    status_line = _get(path, "/healthz", timeout_s).partition(b"\r\n")[0]
+    return status_line.startswith(b"HTTP/1.") and status_line.split()[1:2] == [b"200"]
+
+
+def require_backend(path: Path, backend: str | None, timeout_s: float = 5.0) -> None:
+    """Raises DaemonUnavailable if the daemon of this socket says that it computes on another backend."""
+    if backend is None:
+        return
+    try:
+        ready = json.loads(_get(path, "/readyz", timeout_s).partition(b"\r\n\r\n")[2])
+        running, pid = ready["backend"]["name"], int(ready["pid"])
+    except (ValueError, KeyError, TypeError):
+        return  # it says nothing of a backend; whoever asks it next gets its real answer
+    if running != backend:
+        raise DaemonUnavailable(
+            f"a daemon runs already, and it computes on '{running}', not on '{backend}'",
+            where=f"process {pid}",
+            hint=f"Stop it with `kill {pid}` (all chats are kept), then try again",
+        )
+
+
+def _get(path: Path, target: str, timeout_s: float) -> bytes:
+    """A whole HTTP answer from the socket, at most 64 KiB; empty if nobody answers."""
+    request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(timeout_s)
         try:
             probe.connect(os.fspath(path))
-            probe.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            status_line = probe.makefile("rb").readline(100)
+            probe.sendall(request)
+            return probe.makefile("rb").read(1 << 16)
         except OSError:
-            return False
-    return status_line.startswith(b"HTTP/1.") and status_line.split()[1:2] == [b"200"]
+            return b""
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import msgspec
 import uvicorn
 
 from assistant import config as configuration
@@ -80,10 +81,15 @@ async def _serve(services: Services, listener: socket.socket, idle_exit_s: float
     return failed[0]
 
 
-def serve(*, fd: int | None = None, idle_exit_s: float | None = None) -> int:
-    """Run a daemon until a signal or the idle clock ends it; returns the exit code. Raises AssistantError."""
+def serve(*, fd: int | None = None, idle_exit_s: float | None = None, backend: str | None = None) -> int:
+    """Run a daemon until a signal or the idle clock ends it; returns the exit code. Raises AssistantError.
+
+    `backend` overrides the configured one. That is also how a simulated chip is asked for: nothing else chooses one.
+    """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     config = configuration.load()
+    if backend is not None:
+        config = msgspec.structs.replace(config, backend=msgspec.structs.replace(config.backend, name=backend))
     lock = take_lock()
     try:
         services = Services(config)

@@ -65,10 +65,12 @@ class Services:
         self.history = History(paths.history_file() if keep else None)
         if cut := self.history.mark_interrupted():
             log.warning("%d reply(ies) were cut off by the end of an earlier daemon; what they had is kept", cut)
-        manifest = self.model.manifest
+        manifest, info = self.model.manifest, self.backend.info
+        # A state that a simulated chip computed carries its noise: no other device may continue from it.
+        device = f"/{info.name}" if info.simulated else ""
         self.checkpoints = Checkpoints(
             paths.checkpoints_dir() if keep else None, self.model.weights.config,
-            f"{manifest.source.sha256}/{manifest.template}/{self.model.weights.precision}",
+            f"{manifest.source.sha256}/{manifest.template}/{self.model.weights.precision}{device}",
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
         self._engine: Engine | None = None

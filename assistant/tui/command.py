@@ -10,7 +10,8 @@ import click
 @click.command("chat")
 @click.option("--resume", "--continue", "-c", "resume", is_flag=True, help="Go on with the newest chat.")
 @click.option("--chat", "chat_id", metavar="ID", help="Go on with this chat.")
-def command(resume: bool, chat_id: str | None) -> None:
+@click.option("--backend", help="Start the daemon on this backend, such as a simulated chip.")
+def command(resume: bool, chat_id: str | None, backend: str | None) -> None:
     """Chat in the terminal.
 
     Starts the daemon if none runs. F1 shows all keys.
@@ -23,4 +24,4 @@ def command(resume: bool, chat_id: str | None) -> None:
         raise UsageError("the chat needs a terminal", hint="In a pipe or a script, use `assistant ask`")
     from assistant.tui import run
 
-    sys.exit(run("last" if resume else chat_id))
+    sys.exit(run("last" if resume else chat_id, backend))

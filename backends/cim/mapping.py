@@ -115,6 +115,11 @@ def ideal_chips(matrices: Iterable[Matrix], grid: Grid) -> int:
     return math.ceil(sum(m.weights for m in matrices) / grid.weights)
 
 
+def naive_tiles(matrices: Iterable[Matrix], grid: Grid) -> int:
+    """Tiles if every block has one of its own."""
+    return sum(-(-m.inputs // grid.rows) * -(-m.outputs // grid.columns) for m in matrices)
+
+
 def place(matrices: Sequence[Matrix], grid: Grid, policy: Policy = "packed", chips: int | None = None,
           host: Sequence[str] = ()) -> Mapping:  # fmt: skip
     """Lay the matrices out. `chips` limits the room; a matrix that does not fit in what is left goes to the host, as do
@@ -142,44 +147,56 @@ class _Room:
     def __init__(self, grid: Grid, limit: int | None):
         self.grid, self.limit, self.tiles = grid, limit, 0
         self.free: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self.journal: list[tuple[tuple[int, int], tuple[int, int, int] | None, list[tuple[int, int, int, int]]]] = []
 
     def take(self, m: Matrix, policy: Policy) -> list[Placement] | None:
         """Place all blocks of a matrix, or none."""
-        before, saved = self.tiles, {k: list(v) for k, v in self.free.items()} if self.limit is not None else None
-        out = []
+        out, self.journal = [], []
         for i in range(0, m.inputs, self.grid.rows):
             rows = min(self.grid.rows, m.inputs - i)
             for o in range(0, m.outputs, self.grid.columns):
                 columns = min(self.grid.columns, m.outputs - o)
                 corner = self._corner(rows, columns, policy)
                 if corner is None:
-                    self.tiles, self.free = before, saved or {}
+                    self._undo()
                     return None
                 out.append(Placement(m, i, o, rows, columns, *corner))
         return out
 
     def _corner(self, rows: int, columns: int, policy: Policy) -> tuple[int, int, int] | None:
         """(tile, row, column) of a free rectangle, the tightest that fits, else of a new tile."""
-        shapes = [s for s, spots in self.free.items() if spots and s[0] >= rows and s[1] >= columns]
+        whole = rows == self.grid.rows and columns == self.grid.columns
+        shapes = [] if whole else [s for s, spots in self.free.items() if spots and s[0] >= rows and s[1] >= columns]
         if policy == "packed" and shapes:
             chip = (self.tiles - 1) // self.grid.tiles  # a gap on the chip being filled saves a transfer
             shape = min(shapes, key=lambda s: (self.free[s][-1][0] // self.grid.tiles != chip, s[0] * s[1]))
-            tile, row, column = self.free[shape].pop()
+            tile, row, column = spot = self.free[shape].pop()
         elif self.limit is not None and self.tiles >= self.limit:
             return None
         else:
             tile, row, column, shape = self.tiles, 0, 0, (self.grid.rows, self.grid.columns)
-            self.tiles += 1
+            self.tiles, spot = self.tiles + 1, None
         below, beside = shape[0] - rows, shape[1] - columns
         # Of the two ways to cut the rest in two, the one that leaves the larger piece whole.
         if below * shape[1] >= beside * shape[0]:
             pieces = ((below, shape[1], row + rows, column), (rows, beside, row, column + columns))
         else:
             pieces = ((below, columns, row + rows, column), (shape[0], beside, row, column + columns))
+        pieces = [piece for piece in pieces if piece[0] and piece[1]]
         for h, w, r, c in pieces:
-            if h and w:
-                self.free.setdefault((h, w), []).append((tile, r, c))
+            self.free.setdefault((h, w), []).append((tile, r, c))
+        self.journal.append((shape, spot, pieces))
         return tile, row, column
+
+    def _undo(self) -> None:
+        """Take back the corners handed out since the matrix began; every list is used as a stack, so this is exact."""
+        for shape, spot, pieces in reversed(self.journal):
+            for h, w, _, _ in reversed(pieces):
+                self.free[h, w].pop()
+            if spot is None:
+                self.tiles -= 1
+            else:
+                self.free[shape].append(spot)
 
 
 def _words(placements: Sequence[Placement]) -> str:

@@ -6,6 +6,7 @@ carry. For RWKV nothing is measured: the SDK cannot compile it, so the host's sh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -71,20 +72,23 @@ def host_s(layers: int, chip: Profile) -> Band:
     return chip.band("host.per_layer_s") * layers
 
 
+def _products_s(wanted: tuple[Matrix, ...], n: int, batch: int, chip: Profile) -> float:
+    """Device time of all products, one after the other; the head runs once per sequence."""
+    times = Counter((m.weights, batch if m is wanted[-1] else n) for m in wanted)
+    return sum(count * (gemm_s(w, t, chip) if t > 1 else gemv_s(w, chip)) for (w, t), count in times.items())
+
+
 def cost(config: ModelConfig, chip: Profile, tokens: int = 1, batch: int = 1) -> ChipCost:
     """One pass of `tokens` for each of `batch` sequences. See the profile for the source of every constant."""
     wanted, n, c, ops = matrices(config), tokens * batch, census(config), rwkv7_operations(config)
     where = residency(wanted, chip)
-    product = Band.of(sum(
-        gemm_s(m.weights, batch if m is wanted[-1] else n, chip) if n > 1 else gemv_s(m.weights, chip)
-        for m in wanted))  # fmt: skip
     if where.resident:
-        latency = {"array products": product}
-    else:  # the arrays work while the next weights arrive; the slower of the two is what counts
-        latency = {"weights from DRAM": decode_device_s(where.weight_bytes, chip)}
-        if n > 1:
-            computed = Band.of(product.mid)
-            latency = {"weights from DRAM": latency["weights from DRAM"].larger(computed)}
+        latency = {"array products": Band.of(_products_s(wanted, n, batch, chip))}
+    else:
+        streamed = decode_device_s(where.weight_bytes, chip)
+        if n > 1:  # the arrays work while the next weights arrive; the slower of the two is what counts
+            streamed = streamed.larger(Band.of(_products_s(wanted, n, batch, chip)))
+        latency = {"weights from DRAM": streamed}
     latency["host calls and digital side"] = host_s(config.layers, chip)
     if n > 1:
         latency["digital side of further tokens"] = Band.of((n - 1) * ops.digital_ops) / chip.band("host.op_s")

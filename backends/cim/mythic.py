@@ -6,12 +6,14 @@ one after the other; further tokens (of a batch or a prompt) follow in a pipelin
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from backends.base import ModelConfig
 from backends.census import census, pass_macs
 from backends.cim.cost import ChipCost
-from backends.cim.mapping import Grid, Mapping, Policy, ideal_chips, place
+from backends.cim.mapping import Grid, Mapping, Policy, ideal_chips, naive_tiles, place
 from backends.cim.operations import rwkv7_operations
-from backends.cim.shapes import matrices
+from backends.cim.shapes import Matrix, matrices
 from backends.profiles import Band, Profile
 
 VECTOR_BYTES = 2  # of an element that travels between chips: assumed 16 bits
@@ -35,10 +37,15 @@ def tile_product_s(chip: Profile) -> Band:
 def lay_out(config: ModelConfig, chip: Profile, policy: Policy = "packed", chips: int | None = None) -> Mapping:
     """Place a model. With fewer chips than it needs, the head goes to the host first, then the last matrices."""
     wanted = matrices(config)
-    mapping = place(wanted, grid(chip), policy)
+    mapping = _placed(wanted, grid(chip), policy)
     if chips is None or mapping.chips <= chips:
         return mapping
     return place(wanted, grid(chip), "packed", chips, host=(HEAD,))
+
+
+@lru_cache(maxsize=16)
+def _placed(wanted: tuple[Matrix, ...], g: Grid, policy: Policy) -> Mapping:
+    return place(wanted, g, policy)
 
 
 def chips_needed(config: ModelConfig, chip: Profile) -> dict[str, int]:
@@ -46,8 +53,8 @@ def chips_needed(config: ModelConfig, chip: Profile) -> dict[str, int]:
     wanted, g = matrices(config), grid(chip)
     return {
         "ideal": ideal_chips(wanted, g),
-        "packed": place(wanted, g).chips,
-        "naive": place(wanted, g, "naive").chips,
+        "packed": _placed(wanted, g, "packed").chips,
+        "naive": -(-naive_tiles(wanted, g) // g.tiles),
         "head on host": place(wanted, g, host=(HEAD,)).chips,
     }
 

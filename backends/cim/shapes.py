@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from backends.base import ModelConfig
 from backends.profiles import read
@@ -90,6 +91,7 @@ def known(name: str) -> ModelConfig | Transformer:
     raise UnknownModel(f"no model '{name}' is known" + (f": did you mean '{near[0]}'?" if near else ""))
 
 
+@lru_cache(maxsize=64)
 def matrices(config: ModelConfig) -> tuple[Matrix, ...]:
     """The stationary matrices of an RWKV-7 in order of execution; the embedding is a look-up and not among them."""
     D, out = config.width, []
