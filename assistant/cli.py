@@ -14,6 +14,7 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "ask": ("assistant.ask:command", "Ask one question and print the reply."),
     "serve": ("assistant.daemon.command:command", "Run the daemon in this terminal."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
+    "cim": ("assistant.cim.commands:cim", "Ask the simulated compute-in-memory chips."),
 }
 
 

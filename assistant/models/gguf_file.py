@@ -50,6 +50,26 @@ def read_gguf(path: Path) -> GgufFile:
     Shapes are NumPy's (slowest axis first, the reverse of the file's). Raises ModelFileError.
     """
     cursor = _Cursor(Path(path), map_file(path))
+    metadata, infos = _header(cursor)
+    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT_BYTES)
+    if type(alignment) is not int or not 8 <= alignment <= 1 << 20 or alignment & (alignment - 1):
+        cursor.damaged(f"its alignment is {ascii(alignment)[:20]}")
+    data = cursor.data[cursor.at + -cursor.at % alignment :]
+    return GgufFile(metadata, *_tensors(cursor, data, infos, alignment))
+
+
+def read_gguf_shapes(path: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+    """Metadata and the shape of each tensor, whatever its type: no tensor is read. Raises ModelFileError."""
+    cursor = _Cursor(Path(path), map_file(path))
+    metadata, infos = _header(cursor)
+    for name, (shape, _, _) in infos.items():
+        element_count(shape, name, cursor.path)
+    return metadata, {name: shape for name, (shape, _, _) in infos.items()}
+
+
+def _header(cursor: _Cursor) -> tuple[dict[str, Any], dict[str, tuple]]:
+    """(metadata, name -> (shape, type, offset)); the cursor stands behind it."""
+    path = cursor.path
     if cursor.take(4) != MAGIC:
         raise ModelFileError("not a GGUF file", where=path, why="its first four bytes are not 'GGUF'")
     version = cursor.number(4)
@@ -71,11 +91,7 @@ def read_gguf(path: Path) -> GgufFile:
         if name in infos:
             cursor.damaged(f"tensor {name!a} appears twice")
         infos[name] = (tuple(reversed(dims)), kind, offset)
-    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT_BYTES)
-    if type(alignment) is not int or not 8 <= alignment <= 1 << 20 or alignment & (alignment - 1):
-        cursor.damaged(f"its alignment is {ascii(alignment)[:20]}")
-    data = cursor.data[cursor.at + -cursor.at % alignment :]
-    return GgufFile(metadata, *_tensors(cursor, data, infos, alignment))
+    return metadata, infos
 
 
 def _tensors(
