@@ -88,7 +88,9 @@ class Profile:
         try:
             return Quantity(**self._data[section][name])
         except (KeyError, TypeError):
-            raise UnknownProfile(f"profile '{self.name}' has no number '{key}'{_near(key, dict(self.items()))}") from None
+            raise UnknownProfile(
+                f"profile '{self.name}' has no number '{key}'{_near(key, dict(self.items()))}"
+            ) from None
 
     def value(self, key: str) -> float:
         return self[key].value

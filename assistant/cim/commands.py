@@ -19,7 +19,8 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON inste
 chip_option = click.option("--chip", default="mythic-m1076", show_default=True, metavar="NAME",
                            help=f"One of {', '.join(CHIP_NAMES)}.")  # fmt: skip
 chips_option = click.option("--chips", type=click.IntRange(min=1), help="M1076 only: how many there are.")
-MODEL_HELP = "MODEL is a model in the store, a file, or a published size: 0.1B, 0.4B, 1.5B, 2.9B, 7.2B."
+SIZES = ("0.1B", "0.4B", "1.5B", "2.9B", "7.2B")
+MODEL_HELP = f"MODEL is a model in the store, a file, or a published size: {', '.join(SIZES)}."
 
 
 @click.group()
@@ -40,6 +41,7 @@ def map_command(model: str, chip: str, chips: int | None, policy: str, as_json: 
     from backends.cim.shapes import matrices, stage_name
 
     config, found = _config(model), _chip(chip)
+    _check_chips(chip, chips)
     if found.name != "mythic-m1076":
         where = metis.residency(matrices(config), found)
         facts = {"weight_bytes": where.weight_bytes, "on_chip_bytes": where.on_chip_bytes, "arrays": where.arrays,
@@ -62,7 +64,7 @@ def map_command(model: str, chip: str, chips: int | None, policy: str, as_json: 
     def text() -> None:
         _tell(found.title, [
             ("chips needed", ", ".join(f"{n} {way}" for way, n in need.items())),
-            ("this mapping", f"{mapping.policy}: {mapping.chips} chips, {mapping.tiles} tiles, {mapping.fill:.0%} filled"),
+            ("this mapping", f"{mapping.policy}: chips {mapping.chips}, tiles {mapping.tiles}, {mapping.fill:.0%} filled"),
             ("one token", f"{mapping.serial_products} tile products in a row, {mapping.hops} transfers between chips"),
         ])  # fmt: skip
         rows = [(str(c), str(tiles), f"{fill:.0%}", what) for c, tiles, fill, what in mapping.chip_contents()]
@@ -91,6 +93,7 @@ def whatif(model: str, chip: str, chips: int | None, tokens: int, batch: int, ta
     from backends.cim.whatif import whatif as ask
 
     config, found = _config(model), _changed(_chip(chip), settings)
+    _check_chips(chip, chips)
     answer = ask(config, found, chips, tokens, batch)
     wanted = levers(config, found, target_ms / 1e3, chips) if target_ms else []
     cost = answer.cost
@@ -137,7 +140,9 @@ def validate(everything: bool, as_json: bool) -> None:
         table(("", "n", "median", "p95", "worst", "source"),
               [(s.what, str(s.count), f"{s.median:.1%}", f"{s.p95:.1%}", f"{s.worst:.1%}", s.source) for s in many],
               right=(1, 2, 3, 4))  # fmt: skip
-        click.echo(f"\n{sum(abs(r.error) > 0.10 for r in held)} of {len(held)} held-out figures miss by more than 10 %:")
+        click.echo(
+            f"\n{sum(abs(r.error) > 0.10 for r in held)} of {len(held)} held-out figures miss by more than 10 %:"
+        )
         pairs([(r.what, f"{r.error:+.0%}" + (f": {r.note}" if r.note else "")) for r in held if abs(r.error) > 0.10])
         click.echo("\nCannot be validated from public data:")
         for line in CANNOT_KNOW:
@@ -222,11 +227,15 @@ def accuracy(model: str, text_file: Path | None, tokens: int, adc_bits: tuple[in
 
     def text() -> None:
         click.echo(SIMULATED)
-        click.echo(f"{parts[:, 1:].size} predicted tokens in {len(parts)} stretches; agreement and KL are against float32.\n")
+        click.echo(
+            f"{parts[:, 1:].size} predicted tokens in {len(parts)} stretches; agreement and KL are against float32.\n"
+        )
         table(("device", "", "perplexity", "top-1 agrees", "KL (nat)", "host tok/s, measured"),
               [(s.chip or "reference", s.label, f"{s.perplexity:.3f}", f"{s.top1_agreement:.1%}", f"{s.kl_nats:.5f}",
                 f"{s.host_tok_s:.0f}") for s in scores], right=(2, 3, 4, 5))  # fmt: skip
-        click.echo("\nThe noise is that of SONOS cells (CrossSim; Agrawal et al., IEDM 2022): Mythic's own is unpublished.")
+        click.echo(
+            "\nThe noise is that of SONOS cells (CrossSim; Agrawal et al., IEDM 2022): Mythic's own is unpublished."
+        )
 
     _print(as_json, [asdict(s) for s in scores], text)
 
@@ -260,6 +269,11 @@ def _chip(name: str) -> Any:
         return chip_named(name)
     except UnknownProfile as error:
         raise UsageError(str(error)) from error
+
+
+def _check_chips(chip: str, chips: int | None) -> None:
+    if chips is not None and chip != "mythic-m1076":
+        raise UsageError("--chips is for mythic-m1076", hint="Metis streams what does not fit, so one is enough")
 
 
 def _changed(chip: Any, settings: tuple[str, ...]) -> Any:
@@ -301,7 +315,10 @@ def _config(model: str) -> Any:
             try:
                 return ModelConfig(**msgspec.structs.asdict(Store().show(model).config))
             except ModelNotFound as missing:
-                raise ModelNotFound(missing.what, why=error, hint=missing.hint) from error
+                why = f"not in the store, no such file, and {error}"
+                raise ModelNotFound(
+                    f"there is no model '{model}'", why=why, hint=f"Published: {', '.join(SIZES)}"
+                ) from missing
     if not isinstance(found, ModelConfig):
         raise UsageError(f"'{model}' is no RWKV-7: the chips are simulated for RWKV-7 only",
                          hint="`assistant cim friendliness` takes transformers too")  # fmt: skip

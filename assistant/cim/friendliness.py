@@ -96,12 +96,13 @@ def _of_graph(name: str, graph: OnnxGraph) -> Report:
 
 
 def _transformer(shape: DecoderShape) -> tuple[Transformer, *tuple[str, ...]]:
-    notes = () if shape.heads else (
-        f"the file does not tell its heads: heads of {ASSUMED_HEAD_SIZE} assumed (only the softmax depends on it)",)  # fmt: skip
-    heads = shape.heads or max(1, shape.query_width // ASSUMED_HEAD_SIZE)
-    head_size = shape.query_width // heads
-    return Transformer("file", shape.layers, shape.width, heads, max(1, shape.kv_width // head_size), head_size,
-                       shape.ffn, shape.vocab), *notes  # fmt: skip
+    """The shape and what had to be assumed about it. Both widths are kept exactly, whatever the heads."""
+    head_size, notes = shape.query_width // (shape.heads or 1), ()
+    if not shape.heads or shape.query_width % shape.heads or shape.kv_width % head_size:
+        head_size = math.gcd(ASSUMED_HEAD_SIZE, shape.query_width, shape.kv_width)
+        notes = (f"the file does not tell its heads: heads of {head_size} assumed (only the softmax depends on it)",)
+    heads, kv = shape.query_width // head_size, shape.kv_width // head_size
+    return Transformer("file", shape.layers, shape.width, heads, kv, head_size, shape.ffn, shape.vocab), *notes
 
 
 def _chips(ops: Operations) -> int:

@@ -62,5 +62,7 @@ class AnalogMatrix:
         self._steps = []
         for largest in self.largest:
             starts = range(0, self.outputs, self._columns)
-            per_tile = [np.full(min(self._columns, self.outputs - o), largest[o : o + self._columns].max()) for o in starts]
+            per_tile = [
+                np.full(min(self._columns, self.outputs - o), largest[o : o + self._columns].max()) for o in starts
+            ]
             self._steps.append(adc_step(np.concatenate(per_tile), self._adc_bits, self._headroom))

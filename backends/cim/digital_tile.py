@@ -12,7 +12,9 @@ class DigitalTile:
     """One matrix of codes i8[out, in]. A whole number in is a whole number out, whatever the order of the sums."""
 
     def __init__(self, codes: np.ndarray):
-        self._blocks = [np.ascontiguousarray(codes[:, i : i + BLOCK], np.float32) for i in range(0, codes.shape[1], BLOCK)]
+        self._blocks = [
+            np.ascontiguousarray(codes[:, i : i + BLOCK], np.float32) for i in range(0, codes.shape[1], BLOCK)
+        ]
 
     def product(self, codes: np.ndarray) -> np.ndarray:
         """codes f32[n, in] of at most 127 in size -> exact sums, f32[n, out] (f64 if one block cannot hold them)."""

@@ -50,19 +50,23 @@ def graph_operations(nodes: Iterable[Node], constants: Mapping[str, tuple[int, .
     """One run of the graph. Sizes that the file does not state follow from the inputs of each node."""
     fixed = {name: tuple(shape) for name, shape in constants.items()}
     flow = {name: tuple(shape) for name, shape in values.items() if name not in fixed}
-    count = dict.fromkeys(("stationary_macs", "dynamic_macs", "elementwise_ops", "reduction_ops", "transcendental_ops"), 0)
+    count = dict.fromkeys(
+        ("stationary_macs", "dynamic_macs", "elementwise_ops", "reduction_ops", "transcendental_ops"), 0
+    )
     unsized = unseen = softmaxes = 0
     for node in nodes:
         inputs = [name for name in node.inputs if name]
         moving = [name for name in inputs if name not in fixed]
         size = max((math.prod(flow[n]) for n in moving if n in flow), default=1)
         if inputs and not moving and node.op in PASS_THROUGH:
-            fixed |= {name: fixed[inputs[0]] for name in node.outputs}
+            fixed |= dict.fromkeys(node.outputs, fixed[inputs[0]])
             continue
         if node.op == "Constant":
-            fixed |= {name: (1,) for name in node.outputs}
+            fixed |= dict.fromkeys(node.outputs, (1,))
             continue
-        shape: tuple[int, ...] | None = next((flow[n] for n in moving if n in flow and math.prod(flow[n]) == size), None)
+        shape: tuple[int, ...] | None = next(
+            (flow[n] for n in moving if n in flow and math.prod(flow[n]) == size), None
+        )
         if node.op in PRODUCTS:
             weights = max((fixed[n] for n in inputs if n in fixed and len(fixed[n]) >= 2), key=math.prod, default=None)
             if weights is not None:

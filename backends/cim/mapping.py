@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple
 
 from backends.cim.shapes import Matrix
 
-Policy = Literal["packed", "naive"]
+Policy = Literal["packed", "spread", "naive"]
+"""packed: as few tiles as it finds; spread: opens another tile rather than let two products of a stage share one;
+naive: every block of a matrix has a tile of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def naive_tiles(matrices: Iterable[Matrix], grid: Grid) -> int:
 def place(matrices: Sequence[Matrix], grid: Grid, policy: Policy = "packed", chips: int | None = None,
           host: Sequence[str] = ()) -> Mapping:  # fmt: skip
     """Lay the matrices out. `chips` limits the room; a matrix that does not fit in what is left goes to the host, as do
-    those named in `host`. naive: every block has a tile of its own.
+    those named in `host`.
     """
     limit = None if chips is None else chips * grid.tiles
     room, placements, left = _Room(grid, limit), [], []
@@ -147,6 +149,7 @@ class _Room:
     def __init__(self, grid: Grid, limit: int | None):
         self.grid, self.limit, self.tiles = grid, limit, 0
         self.free: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
+        self.busy: set[tuple[int, int]] = set()  # (tile, stage); only a preference, so an undo may leave some behind
         self.journal: list[tuple[tuple[int, int], tuple[int, int, int] | None, list[tuple[int, int, int, int]]]] = []
 
     def take(self, m: Matrix, policy: Policy) -> list[Placement] | None:
@@ -156,26 +159,28 @@ class _Room:
             rows = min(self.grid.rows, m.inputs - i)
             for o in range(0, m.outputs, self.grid.columns):
                 columns = min(self.grid.columns, m.outputs - o)
-                corner = self._corner(rows, columns, policy)
+                corner = self._corner(rows, columns, m.stage, policy)
                 if corner is None:
                     self._undo()
                     return None
                 out.append(Placement(m, i, o, rows, columns, *corner))
         return out
 
-    def _corner(self, rows: int, columns: int, policy: Policy) -> tuple[int, int, int] | None:
+    def _corner(self, rows: int, columns: int, stage: int, policy: Policy) -> tuple[int, int, int] | None:
         """(tile, row, column) of a free rectangle, the tightest that fits, else of a new tile."""
-        whole = rows == self.grid.rows and columns == self.grid.columns
-        shapes = [] if whole else [s for s, spots in self.free.items() if spots and s[0] >= rows and s[1] >= columns]
-        if policy == "packed" and shapes:
-            chip = (self.tiles - 1) // self.grid.tiles  # a gap on the chip being filled saves a transfer
-            shape = min(shapes, key=lambda s: (self.free[s][-1][0] // self.grid.tiles != chip, s[0] * s[1]))
-            tile, row, column = spot = self.free[shape].pop()
-        elif self.limit is not None and self.tiles >= self.limit:
-            return None
-        else:
+        may_open, gap = self.limit is None or self.tiles < self.limit, None
+        if policy != "naive" and (rows < self.grid.rows or columns < self.grid.columns):
+            gap = self._gap(rows, columns, stage)
+        if gap and may_open and policy == "spread" and (self.free[gap][-1][0], stage) in self.busy:
+            gap = None
+        if gap:
+            shape = gap
+            tile, row, column = spot = self.free[gap].pop()
+        elif may_open:
             tile, row, column, shape = self.tiles, 0, 0, (self.grid.rows, self.grid.columns)
             self.tiles, spot = self.tiles + 1, None
+        else:
+            return None
         below, beside = shape[0] - rows, shape[1] - columns
         # Of the two ways to cut the rest in two, the one that leaves the larger piece whole.
         if below * shape[1] >= beside * shape[0]:
@@ -185,8 +190,20 @@ class _Room:
         pieces = [piece for piece in pieces if piece[0] and piece[1]]
         for h, w, r, c in pieces:
             self.free.setdefault((h, w), []).append((tile, r, c))
+        self.busy.add((tile, stage))
         self.journal.append((shape, spot, pieces))
         return tile, row, column
+
+    def _gap(self, rows: int, columns: int, stage: int) -> tuple[int, int] | None:
+        """Shape of the best gap: on a tile that works at another time, on the chip being filled, and tight."""
+        chip = (self.tiles - 1) // self.grid.tiles
+
+        def price(shape: tuple[int, int]) -> tuple[bool, bool, int]:
+            tile = self.free[shape][-1][0]
+            return (tile, stage) in self.busy, tile // self.grid.tiles != chip, shape[0] * shape[1]
+
+        shapes = (s for s, spots in self.free.items() if spots and s[0] >= rows and s[1] >= columns)
+        return min(shapes, key=price, default=None)
 
     def _undo(self) -> None:
         """Take back the corners handed out since the matrix began; every list is used as a stack, so this is exact."""

@@ -18,6 +18,7 @@ from backends.profiles import Band, Profile
 
 VECTOR_BYTES = 2  # of an element that travels between chips: assumed 16 bits
 HEAD = "head.weight"
+ROOMY = 0.8  # share of the cells below which it is worth trying to use more of the tiles that the chips have
 
 
 def grid(chip: Profile) -> Grid:
@@ -35,9 +36,16 @@ def tile_product_s(chip: Profile) -> Band:
 
 
 def lay_out(config: ModelConfig, chip: Profile, policy: Policy = "packed", chips: int | None = None) -> Mapping:
-    """Place a model. With fewer chips than it needs, the head goes to the host first, then the last matrices."""
-    wanted = matrices(config)
-    mapping = _placed(wanted, grid(chip), policy)
+    """Place a model. With a number of chips: a tile per block if they suffice for that, because no two products then
+    wait for each other; with fewer than it needs, the head goes to the host first, then the last matrices.
+    """
+    wanted, g = matrices(config), grid(chip)
+    if chips is not None and naive_tiles(wanted, g) <= chips * g.tiles:
+        return _placed(wanted, g, "naive")
+    mapping = _placed(wanted, g, policy)
+    if policy == "packed" and mapping.weights < ROOMY * mapping.chips * g.weights:
+        spread = place(wanted, g, "spread", mapping.chips)  # the tiles are there anyway
+        mapping = mapping if spread.host else spread
     if chips is None or mapping.chips <= chips:
         return mapping
     return place(wanted, grid(chip), "packed", chips, host=(HEAD,))
@@ -102,4 +110,3 @@ def cost(config: ModelConfig, chip: Profile, mapping: Mapping, tokens: int = 1, 
     if mapping.host:
         energy["matrices on the host"] = Band.of(host_bytes * chip.value("link.host_j_per_byte"))
     return ChipCost(latency, energy, macs, int(sram_bytes + link_bytes + host_bytes))
-

@@ -88,7 +88,7 @@ def known(name: str) -> ModelConfig | Transformer:
     if key in table["transformer"]:
         return Transformer(key, **table["transformer"][key])
     near = difflib.get_close_matches(key, known_models(), 1, 0.5)
-    raise UnknownModel(f"no model '{name}' is known" + (f": did you mean '{near[0]}'?" if near else ""))
+    raise UnknownModel(f"no published model '{name}'" + (f": did you mean '{near[0]}'?" if near else ""))
 
 
 @lru_cache(maxsize=64)
@@ -103,7 +103,10 @@ def matrices(config: ModelConfig) -> tuple[Matrix, ...]:
         out += [Matrix(f"{b}att.{c}1", ranks[c], D, s) for c in low]
         out += [Matrix(f"{b}att.{c}2", D, ranks[c], s + 1) for c in low]
         out += [Matrix(f"{b}att.output.weight", D, D, s + 2)]
-        out += [Matrix(f"{b}ffn.key.weight", config.ffn, D, s + 3), Matrix(f"{b}ffn.value.weight", D, config.ffn, s + 4)]
+        out += [
+            Matrix(f"{b}ffn.key.weight", config.ffn, D, s + 3),
+            Matrix(f"{b}ffn.value.weight", D, config.ffn, s + 4),
+        ]
     return (*out, Matrix("head.weight", config.vocab, D, 5 * config.layers))
 
 
