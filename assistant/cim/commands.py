@@ -48,7 +48,8 @@ def map_command(model: str, chip: str, chips: int | None, policy: str, as_json: 
                  "streamed_bytes": where.streamed_bytes}  # fmt: skip
         return _print(as_json, {"chip": chip, **facts}, lambda: _tell(found.title, [
             ("weights", f"{si(where.weight_bytes, 'B')} of int8 in {where.arrays} blocks of 512 x 512"),
-            ("on the chip", "all" if where.resident else f"nothing is assumed to stay in its {si(where.on_chip_bytes, 'B')}"),
+            ("on the chip", f"{'all' if where.resident else 'nothing is assumed to stay'} in "
+             f"{si(where.on_chip_bytes, 'B')}"),
             ("from DRAM", f"{si(where.streamed_bytes, 'B')} per pass"),
         ]))  # fmt: skip
     mapping, need = mythic.lay_out(config, found, policy, chips), mythic.chips_needed(config, found)
@@ -64,7 +65,7 @@ def map_command(model: str, chip: str, chips: int | None, policy: str, as_json: 
     def text() -> None:
         _tell(found.title, [
             ("chips needed", ", ".join(f"{n} {way}" for way, n in need.items())),
-            ("this mapping", f"{mapping.policy}: chips {mapping.chips}, tiles {mapping.tiles}, {mapping.fill:.0%} filled"),
+            ("this mapping", f"{mapping.policy}: {mapping.tiles} tiles on {mapping.chips}, {mapping.fill:.0%} filled"),
             ("one token", f"{mapping.serial_products} tile products in a row, {mapping.hops} transfers between chips"),
         ])  # fmt: skip
         rows = [(str(c), str(tiles), f"{fill:.0%}", what) for c, tiles, fill, what in mapping.chip_contents()]
@@ -83,7 +84,7 @@ def map_command(model: str, chip: str, chips: int | None, policy: str, as_json: 
 @click.option("--tokens", type=click.IntRange(min=1), default=1, show_default=True, help="Of a prompt, in one pass.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Conversations at once.")
 @click.option("--target-ms", type=click.FloatRange(min=0, min_open=True),
-              help="Also tell what each number alone would have to be for one token to take at most this long.")  # fmt: skip
+              help="Also tell what each number alone would have to be to make a token in this time.")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Ask with another number of the profile.")
 @as_json
 def whatif(model: str, chip: str, chips: int | None, tokens: int, batch: int, target_ms: float | None,
@@ -134,8 +135,8 @@ def validate(everything: bool, as_json: bool) -> None:
     def text() -> None:
         click.echo(SIMULATED + "\n")
         table(("figure", "", "predicted", "published", "error", "source"),
-              [(r.what, r.role + ("" if r.within else "  OUT OF BAND"), si(r.predicted, r.unit), si(r.published, r.unit),
-                f"{r.error:+.1%}", r.source) for r in single], right=(2, 3, 4))  # fmt: skip
+              [(r.what, r.role + ("" if r.within else "  OUT OF BAND"), si(r.predicted, r.unit),
+                si(r.published, r.unit), f"{r.error:+.1%}", r.source) for r in single], right=(2, 3, 4))  # fmt: skip
         click.echo("\nMetis, products held out (errors without sign)")
         table(("", "n", "median", "p95", "worst", "source"),
               [(s.what, str(s.count), f"{s.median:.1%}", f"{s.p95:.1%}", f"{s.worst:.1%}", s.source) for s in many],
@@ -191,12 +192,13 @@ def friendliness(files: tuple[Path, ...], as_json: bool) -> None:
              for r in reports]  # fmt: skip
 
     def text() -> None:
-        rows = [(r.name, "any" if not t else f"{t:,}", si(o.stationary_macs), si(o.dynamic_macs), f"{o.dynamic_share:.1%}",
-                 si(o.elementwise_ops), si(o.reduction_ops), si(o.transcendental_ops), si(o.memory_bytes, "B"))
+        rows = [(r.name, "any" if not t else f"{t:,}", si(o.stationary_macs), si(o.dynamic_macs),
+                 f"{o.dynamic_share:.1%}", si(o.elementwise_ops), si(o.reduction_ops), si(o.transcendental_ops),
+                 si(o.memory_bytes, "B"))
                 for r in reports for t, o in r.at.items()]  # fmt: skip
         click.echo("One decode step, counted from shapes; nothing here is measured.\n")
-        table(("model", "context", "stationary MAC", "dynamic MAC", "share", "element-wise", "reduction", "exp, root ...",
-               "memory"), rows, right=range(1, 9))  # fmt: skip
+        table(("model", "context", "stationary MAC", "dynamic MAC", "share", "element-wise", "reduction",
+               "exp, root ...", "memory"), rows, right=range(1, 9))  # fmt: skip
         for r in reports:
             click.echo(f"\n{r.name}: {r.kind}: {r.verdict.upper()}; its weights fill {r.chips} M1076")
             for reason in r.reasons:

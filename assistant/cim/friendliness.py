@@ -66,7 +66,7 @@ def of_network(name: str, network: ModelConfig | Transformer, *notes: str) -> Re
         f"{at[8192].dynamic_share:.0%} at 8,192; {FRIENDLY_SHARE:.0%} at {limit:,}",
         f"its KV cache grows by {_bytes(at[1024].memory_bytes / 1024)} per token and is read again for each: "
         f"{_bytes(at[8192].memory_bytes)} at 8,192 (fp16)",
-        "attention writes new keys and values at every token, and programming an array takes far longer than reading it",
+        "attention writes keys and values at every token, and programming an array takes far longer than reading it",
     )
     verdict: Verdict = "good fit for short texts" if at[1024].dynamic_share <= BEARABLE_SHARE else "poor fit"
     return Report(name, _decoder_kind(network), at, _chips(at[1024]), verdict, reasons + notes)

@@ -28,7 +28,7 @@ DIALOGUES = (
 
 
 def stretches(model: LoadedModel, file: Path | None, limit: int) -> np.ndarray:
-    """i32[S, T] token ids: the text cut into stretches of at most 64. Raises UsageError if there is too little of it."""
+    """i32[S, T] token ids: the text cut into stretches of at most 64. Raises UsageError if there is too little."""
     if file is None:
         text = "".join(f"User: {said}\n\nAssistant: {answer}\n\n" for said, answer in DIALOGUES)
     else:

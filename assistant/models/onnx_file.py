@@ -29,7 +29,7 @@ class Node(NamedTuple):
 
 
 class OnnxGraph(NamedTuple):
-    """initializers: name -> shape of a stored tensor. values: name -> shape of what flows; a symbolic size counts as 1."""
+    """initializers: name -> shape of a stored tensor. values: name -> shape of what flows, symbolic sizes as 1."""
 
     nodes: list[Node]
     initializers: dict[str, tuple[int, ...]]

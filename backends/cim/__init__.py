@@ -7,14 +7,14 @@ from functools import cache
 
 import numpy as np
 
-from backends.base import BackendInfo, ModelConfig, State
+from backends.base import BackendInfo, BadWeights, ModelConfig, State
 from backends.cim import metis, mythic
 from backends.cim.analog_tile import AnalogMatrix
 from backends.cim.chip import SimulatedChip, key_of
 from backends.cim.cost import ChipCost
 from backends.cim.digital_tile import DigitalTile
 from backends.cim.mapping import Mapping
-from backends.cim.noise import NoiseSettings
+from backends.cim.noise import FRESH, NoiseSettings
 from backends.profiles import Profile, profile
 
 POOL = 1 << 21  # normal deviates that read noise is taken from
@@ -36,9 +36,9 @@ class MythicM1076(SimulatedChip):
         options={"noise": "SONOS cells, freshly programmed"},
     )
 
-    def __init__(self, threads: int | None = None, noise: NoiseSettings = NoiseSettings(), chip: Profile | None = None,
+    def __init__(self, threads: int | None = None, noise: NoiseSettings = FRESH, chip: Profile | None = None,
                  chips: int | None = None):  # fmt: skip
-        """`threads` is accepted for symmetry. `chips` limits how many there are; what does not fit stays on the host."""
+        """`threads` is accepted for symmetry. `chips`: how many there are; what does not fit stays on the host."""
         super().__init__()
         self.noise, self.profile, self.chips = noise, chip or profile("mythic-m1076"), chips
         self.input_bits = int(self.profile.value("converters.dac_bits"))
@@ -56,11 +56,10 @@ class MythicM1076(SimulatedChip):
         if self._pool is None:
             self._pool = np.random.default_rng((self.noise.seed, 1)).standard_normal(POOL, np.float32)
         need = slices * outputs
-        out = np.empty((len(codes), need), np.float32)
-        for i, row in enumerate(codes.astype(np.int16)):
-            start = zlib.crc32(row.tobytes(), key) % POOL
-            out[i] = np.take(self._pool, np.arange(start, start + need), mode="wrap")
-        return out.reshape(len(codes), slices, outputs)
+        if need >= POOL:
+            raise BadWeights(f"a matrix with {outputs} outputs is too large to be simulated")
+        starts = (zlib.crc32(row.tobytes(), key) % (POOL - need) for row in codes.astype(np.int16))
+        return np.stack([self._pool[s : s + need].reshape(slices, outputs) for s in starts])
 
     def _calibrate(self) -> None:
         """ADC ranges from text that the model writes itself: sampled from its own logits, so no data is needed."""

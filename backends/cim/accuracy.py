@@ -1,4 +1,4 @@
-"""What a chip's precision, noise and age cost: perplexity, agreement and KL against the float reference, on one text."""
+"""What a chip's precision, noise and age cost: perplexity, agreement and KL against float32, on one text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from backends.base import State, Weights
 from backends.cim import AxeleraMetis, MythicM1076
-from backends.cim.noise import NoiseSettings
+from backends.cim.noise import FRESH, NoiseSettings
 from backends.profiles import profile
 from backends.rwkv7 import forward
 from backends.tensors import rows
@@ -24,7 +24,7 @@ class Variant:
 
     chip: str
     label: str
-    noise: NoiseSettings = NoiseSettings()
+    noise: NoiseSettings = FRESH
     adc_bits: int | None = None
 
 

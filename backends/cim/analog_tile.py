@@ -37,7 +37,7 @@ class AnalogMatrix:
         self._steps: list[np.ndarray] | None = None
 
     def product(self, codes: np.ndarray, z: np.ndarray | None = None) -> np.ndarray:
-        """codes f32[n, in] -> f32[n, out]. z f32[n, slices, out]: standard normal draws of this read; None: no noise."""
+        """codes f32[n, in] -> f32[n, out]. z f32[n, slices, out]: normal draws of this read; None: no noise."""
         total = 0.0
         for s, (held, noise) in enumerate(self._slices):
             x = codes[:, s * self._rows : (s + 1) * self._rows]

@@ -9,19 +9,30 @@ from typing import Protocol
 
 from backends.cim.operations import Operations
 
-PRODUCTS = {"MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "FusedMatMul", "DynamicQuantizeMatMul",
-            "MatMulIntegerToFloat", "Conv", "ConvInteger", "QLinearConv", "Einsum"}  # fmt: skip
+# ONNX operators and those that ONNX Runtime adds (com.microsoft).
+PRODUCTS = {
+    "MatMul", "Gemm", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "FusedMatMul", "DynamicQuantizeMatMul",
+    "MatMulIntegerToFloat", "Conv", "ConvInteger", "QLinearConv", "Einsum",
+}  # fmt: skip
 ATTENTION = {"Attention", "MultiHeadAttention", "GroupQueryAttention"}
-REDUCTIONS = {"ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceSumSquare", "Softmax",
-              "LogSoftmax", "LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization", "LpNormalization",
-              "SkipSimplifiedLayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization",
-              "BatchNormalization", "ArgMax", "CumSum", "GlobalAveragePool", "AveragePool", "MaxPool"}  # fmt: skip
-TRANSCENDENTAL = {"Exp", "Log", "Sigmoid", "Tanh", "Sqrt", "Reciprocal", "Softplus", "Gelu", "FastGelu", "QuickGelu", "Erf",
-                  "Sin", "Cos", "Silu", "Swish", "HardSwish", "Elu", "Selu", "Mish", "Pow", "Softmax", "LogSoftmax"}  # fmt: skip
-ELEMENTWISE = {"Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Max", "Min", "Neg", "Abs", "Where", "Clip",
-               "Greater", "Less", "Equal", "Square", "RotaryEmbedding", "Sum"}  # fmt: skip
-PASS_THROUGH = {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "DequantizeLinear", "QuantizeLinear",
-                "Flatten", "DynamicQuantizeLinear"}  # fmt: skip
+REDUCTIONS = {
+    "ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceSumSquare", "Softmax",
+    "LogSoftmax", "LayerNormalization", "SkipLayerNormalization", "SimplifiedLayerNormalization",
+    "SkipSimplifiedLayerNormalization", "LpNormalization", "RMSNormalization", "GroupNormalization",
+    "InstanceNormalization", "BatchNormalization", "ArgMax", "CumSum", "GlobalAveragePool", "AveragePool", "MaxPool",
+}  # fmt: skip
+TRANSCENDENTAL = {
+    "Exp", "Log", "Sigmoid", "Tanh", "Sqrt", "Reciprocal", "Softplus", "Gelu", "FastGelu", "QuickGelu", "Erf", "Sin",
+    "Cos", "Silu", "Swish", "HardSwish", "Elu", "Selu", "Mish", "Pow", "Softmax", "LogSoftmax",
+}  # fmt: skip
+ELEMENTWISE = {
+    "Add", "Sub", "Mul", "Div", "Relu", "LeakyRelu", "PRelu", "Max", "Min", "Neg", "Abs", "Where", "Clip", "Greater",
+    "Less", "Equal", "Square", "RotaryEmbedding", "Sum",
+}  # fmt: skip
+PASS_THROUGH = {
+    "Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "DequantizeLinear", "QuantizeLinear",
+    "Flatten", "DynamicQuantizeLinear",
+}  # fmt: skip
 BRANCHES = {"If", "Loop", "Scan"}
 
 

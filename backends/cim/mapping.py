@@ -175,7 +175,7 @@ class _Room:
             gap = None
         if gap:
             shape = gap
-            tile, row, column = spot = self.free[gap].pop()
+            tile, row, column = spot = self._pop(gap)
         elif may_open:
             tile, row, column, shape = self.tiles, 0, 0, (self.grid.rows, self.grid.columns)
             self.tiles, spot = self.tiles + 1, None
@@ -194,6 +194,12 @@ class _Room:
         self.journal.append((shape, spot, pieces))
         return tile, row, column
 
+    def _pop(self, shape: tuple[int, int]) -> tuple[int, int, int]:
+        spots = self.free[shape]
+        if len(spots) == 1:
+            del self.free[shape]
+        return spots.pop()
+
     def _gap(self, rows: int, columns: int, stage: int) -> tuple[int, int] | None:
         """Shape of the best gap: on a tile that works at another time, on the chip being filled, and tight."""
         chip = (self.tiles - 1) // self.grid.tiles
@@ -202,18 +208,18 @@ class _Room:
             tile = self.free[shape][-1][0]
             return (tile, stage) in self.busy, tile // self.grid.tiles != chip, shape[0] * shape[1]
 
-        shapes = (s for s, spots in self.free.items() if spots and s[0] >= rows and s[1] >= columns)
+        shapes = (s for s in self.free if s[0] >= rows and s[1] >= columns)
         return min(shapes, key=price, default=None)
 
     def _undo(self) -> None:
         """Take back the corners handed out since the matrix began; every list is used as a stack, so this is exact."""
         for shape, spot, pieces in reversed(self.journal):
             for h, w, _, _ in reversed(pieces):
-                self.free[h, w].pop()
+                self._pop((h, w))
             if spot is None:
                 self.tiles -= 1
             else:
-                self.free[shape].append(spot)
+                self.free.setdefault(shape, []).append(spot)
 
 
 def _words(placements: Sequence[Placement]) -> str:

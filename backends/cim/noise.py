@@ -31,6 +31,9 @@ class NoiseSettings:
         return self.level == 0 and self.days == 0
 
 
+FRESH = NoiseSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class CellModel:
     """Lookups over the code magnitude 0..top: mean current and spread after `days`, and read noise, in weight steps."""
@@ -74,7 +77,7 @@ def read_variance(codes: np.ndarray, cells: CellModel) -> tuple[np.ndarray, np.n
     """Variance of one read, factored as row f32[out] x column f64[in] (in squared weight steps).
 
     Independent cells add variances, so a product's is sum_j x_j^2 v_ij. v is replaced by the product of its row and
-    column means over its mean: one vector instead of a second matrix, and exact when the two directions do not interact.
+    column means over its mean: a vector instead of a second matrix, and exact if the two directions do not interact.
     """
     v = (cells.read**2)[np.abs(codes.astype(np.int16))]
     mean = float(v.mean())

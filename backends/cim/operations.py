@@ -1,4 +1,4 @@
-"""The operations of one decode step by class, from shapes alone: what a compute-in-memory array can hold, and what not."""
+"""The operations of one decode step by class, from shapes alone: what an array can hold, and what it cannot."""
 
 from __future__ import annotations
 

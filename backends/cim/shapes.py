@@ -1,4 +1,4 @@
-"""What a language model is made of, from its shape alone: stationary matrices in order of execution, and known sizes."""
+"""What a language model is made of, from its shape alone: stationary matrices in order, and known sizes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from backends.profiles import read
 WORLD_VOCABULARY = 65536
 RWKV7_HEAD_SIZE = 64
 STAGES = ("mix in", "low rank out", "output", "channel key", "channel value")
-"""The serial matrix-vector products of one RWKV-7 layer: what shares a stage needs the same vector, or none of another's
-result, and can run at once."""
+"""The serial matrix-vector products of one RWKV-7 layer: what shares a stage needs nothing of another's result, and can
+run at once."""
 
 
 class UnknownModel(KeyError):

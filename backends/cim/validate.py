@@ -1,4 +1,4 @@
-"""Every published figure beside what the simulator says: calibrated or held out, error, source. Nothing is refitted here."""
+"""Every published figure beside what the simulator says: calibrated or held out, error, source. Nothing is refitted."""
 
 from __future__ import annotations
 
@@ -88,8 +88,9 @@ def products() -> list[Row]:
     weights = int(chip.value("gemm.fit_weights"))
     for tokens, us in gemm["points"]:
         role = "calibrated" if tokens in gemm["fit_on"] else "held out"
-        out.append(Row(chip.name, f"2048 x 2048 with {tokens} tokens", role,
-                       metis.gemm_s(weights, tokens, chip) * 1e6, us, "us", gemm["source"], gemm["confidence"]))  # fmt: skip
+        predicted_us = metis.gemm_s(weights, tokens, chip) * 1e6
+        out.append(Row(chip.name, f"2048 x 2048 with {tokens} tokens", role, predicted_us, us, "us", gemm["source"],
+                       gemm["confidence"]))  # fmt: skip
     return out
 
 
@@ -144,7 +145,7 @@ def dense_bytes(network: dict[str, Any]) -> int:
 
 
 def frame_rate(chip: Profile, network: str, card: str) -> float:
-    """Frames/s of an image network: its weights pass at the on-chip rate if it is plain and fits, else at the DRAM rate.
+    """Frames/s of an image network: its weights pass at the on-chip rate if it is plain and fits, else at the DRAM's.
 
     That only plain networks are kept on the chip is a rule read off the published rates (one bit per network); both
     rates come from ResNet-50 and ResNet-152 alone.

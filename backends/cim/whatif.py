@@ -44,9 +44,10 @@ def whatif(config: ModelConfig, chip: Profile, chips: int | None = None, tokens:
     if chip.name == "mythic-m1076":
         return _on_mythic(config, chip, chips, tokens, batch)
     where = metis.residency(matrices(config), chip)
+    holds = f"the chip holds {where.on_chip_bytes / 1e6:.1f} MB"
     place = "all on the chip" if where.resident else f"{where.streamed_bytes / 1e6:.1f} MB stream from DRAM per pass"
     facts = {
-        "weights": f"{where.weight_bytes / 1e6:.1f} MB of int8; the chip holds {where.on_chip_bytes / 1e6:.1f} MB: {place}",
+        "weights": f"{where.weight_bytes / 1e6:.1f} MB of int8; {holds}: {place}",
         "arrays": f"{where.arrays} blocks of {int(chip.value('chip.array_rows'))} x "
         f"{int(chip.value('chip.array_columns'))} on {int(chip.value('chip.cores'))} cores",
         "not on the arrays": "state, norms, activations: on the host, float32",
@@ -83,10 +84,11 @@ def _metis_levers(config: ModelConfig, chip: Profile, target_s: float, _chips: i
     now_s, capacity = at(), chip.value("chip.on_chip_bytes")
     holds = now_s <= target_s
     resident_s = at(chip__on_chip_bytes=weight_bytes)
+    enough = weight_bytes if resident_s <= target_s else None
     return [
         _solve("DRAM bandwidth", "B/s", chip.value("stream.bandwidth_bytes_s"), target_s,
                lambda v: at(stream__bandwidth_bytes_s=v)),
-        Lever("on-chip capacity", "B", capacity, capacity if holds else weight_bytes if resident_s <= target_s else None,
+        Lever("on-chip capacity", "B", capacity, capacity if holds else enough,
               f"with all weights on the chip: {resident_s * 1e3:.3g} ms"),
         _solve("host time per layer", "s", chip.value("host.per_layer_s"), target_s, lambda v: at(host__per_layer_s=v)),
     ]  # fmt: skip

@@ -72,6 +72,6 @@ def test_llama_weights(name, gb):
 
 def test_names_are_guessed():
     assert known("1.5B") == known("rwkv7-1.5b")
-    with pytest.raises(UnknownModel, match="did you mean 'llama-3.2-1b'"):
+    with pytest.raises(UnknownModel, match=r"did you mean 'llama-3\.2-1b'"):
         known("llama-3.2-1")
     assert "rwkv7-7.2b" in known_models()

@@ -38,8 +38,8 @@ def test_without_noise_it_equals_the_int8_reference(int8, make):
 
 def test_more_noise_and_more_age_are_further_from_the_reference(int8):
     reference = logits(ReferenceBackend(), int8)
-    errors = [relative_error(logits(MythicM1076(noise=n), int8), reference)
-              for n in (NoiseSettings(0), NoiseSettings(1), NoiseSettings(1, days=1), NoiseSettings(1, days=30))]  # fmt: skip
+    settings = (NoiseSettings(0), NoiseSettings(1), NoiseSettings(1, days=1), NoiseSettings(1, days=30))
+    errors = [relative_error(logits(MythicM1076(noise=n), int8), reference) for n in settings]
     assert errors == sorted(errors)
     assert errors[1] > 1.5 * errors[0]
 
@@ -52,8 +52,8 @@ def test_the_seed_decides_the_noise(int8):
 
 def test_fewer_adc_bits_are_worse(int8):
     reference = logits(ReferenceBackend(), int8)
-    errors = [relative_error(logits(MythicM1076(noise=NoiseSettings(0), chip=CHIP.replaced(converters__adc_bits=b)), int8),
-                             reference) for b in (10, 8, 6, 4)]  # fmt: skip
+    chips = [CHIP.replaced(converters__adc_bits=bits) for bits in (10, 8, 6, 4)]
+    errors = [relative_error(logits(MythicM1076(noise=NoiseSettings(0), chip=c), int8), reference) for c in chips]
     assert errors == sorted(errors)
 
 

@@ -27,8 +27,8 @@ def refusal(*arguments: str) -> str:
     "arguments",
     [("map", "0.1B"), ("map", "0.1B", "--chip", "axelera-metis"), ("map", "embedded", "--policy", "naive"),
      ("whatif", "1.5B", "--target-ms", "50"), ("whatif", "1.5B", "--chip", "axelera-metis", "--target-ms", "50"),
-     ("whatif", "0.1B", "--chips", "2", "--tokens", "64", "--set", "chip.peak_ops_s=50e12"), ("validate",), ("article",),
-     ("friendliness", "0.1B", "smollm2-135m")],
+     ("whatif", "0.1B", "--chips", "2", "--tokens", "64", "--set", "chip.peak_ops_s=50e12"),
+     ("validate",), ("article",), ("friendliness", "0.1B", "smollm2-135m")],
     ids=" ".join,
 )  # fmt: skip
 def test_every_question_has_text_and_json(arguments):

@@ -68,7 +68,7 @@ def test_chips_by_name():
         chip_named("mythic-m1067")
     with pytest.raises(UnknownProfile, match="no simulated chip"):
         chip_named("a100-80gb")
-    with pytest.raises(UnknownProfile, match="did you mean 'chip.tiles'"):
+    with pytest.raises(UnknownProfile, match=r"did you mean 'chip\.tiles'"):
         profile("mythic-m1076").replaced(chip__tile=1)
 
 

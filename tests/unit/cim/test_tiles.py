@@ -58,7 +58,7 @@ def test_dac_and_adc():
 
 
 def test_cells_follow_the_published_curves():
-    """sigma(I) = a (1 - exp(-I / b)), mean(I) = I + polynomial(I), evaluated here in float64 from the source's numbers."""
+    """sigma(I) = a (1 - exp(-I / b)), mean(I) = I + polynomial(I), in float64, from the source's numbers."""
     current = np.arange(128) * 1600.0 / 127
     fresh = cell_model(CHIP, NoiseSettings())
     assert fresh.spread * 1600 / 127 == pytest.approx(19.88665 * (1 - np.exp(-current / 176.3115)), abs=1e-3)

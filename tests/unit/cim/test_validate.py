@@ -95,7 +95,8 @@ def test_every_number_has_a_source(path):
     found = Profile(read(f"hardware/{path.name}"))
     assert found.name == path.stem
     for key, q in found.items():
-        assert q.unit and q.source, key
+        assert q.unit, key
+        assert q.source, key
         assert q.confidence in CONFIDENCES, key
         assert not q.assumed or q.confidence == "L", f"{key} is assumed, so its confidence is L"
         assert (q.low is None) == (q.high is None), key
