@@ -23,13 +23,14 @@ PREFIXES = (
 
 
 def si(value: float, unit: str = "") -> str:
-    """Three digits and a prefix: 24.1 GB/s."""
+    """Three digits and a prefix: 24.1 GB/s, and 79.7 M weights where the unit is a word."""
     if value == 0:
         return f"0 {unit}".rstrip()
     factor, prefix = next((p for p in PREFIXES if abs(value) >= p[0] * 0.9995), PREFIXES[-1])
     scaled = value / factor
     digits = 0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 10 else 2
-    return f"{scaled:.{digits}f} {prefix}{unit}".rstrip()
+    word = len(unit.partition("/")[0]) > 4
+    return f"{scaled:.{digits}f} {prefix}{' ' if word and prefix else ''}{unit}".rstrip()
 
 
 def band(value: Band, unit: str) -> str:

@@ -84,7 +84,7 @@ def graph_operations(nodes: Iterable[Node], constants: Mapping[str, tuple[int, .
                 macs, shape = _stationary(node, weights, flow.get(moving[0]) if moving else None, flow)
                 count["stationary_macs"] += macs
             else:
-                macs = _dynamic(moving, node, flow)
+                macs, shape = _dynamic(moving, node, flow)
                 unsized += macs is None
                 count["dynamic_macs"] += macs or 0
         elif node.op in ATTENTION:
@@ -116,8 +116,11 @@ def _stationary(node: Node, weights: tuple[int, ...], moving: tuple[int, ...] | 
     return rows * inputs * outputs, (rows, outputs)
 
 
-def _dynamic(moving: list[str], node: Node, flow: Mapping[str, tuple[int, ...]]) -> int | None:
+def _dynamic(
+    moving: list[str], node: Node, flow: Mapping[str, tuple[int, ...]]
+) -> tuple[int | None, tuple[int, ...] | None]:
+    """MACs and shape of a product of two changing things; (None, None) if the file does not tell their sizes."""
     if len(moving) < 2 or any(n not in flow or len(flow[n]) < 2 for n in moving[:2]) or "Conv" in node.op:
-        return None
+        return None, None
     a, b = flow[moving[0]], flow[moving[1]]
-    return math.prod(a) * b[-1]
+    return math.prod(a) * b[-1], (*a[:-1], b[-1])

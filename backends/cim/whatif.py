@@ -113,7 +113,7 @@ def _mythic_levers(config: ModelConfig, chip: Profile, target_s: float, chips: i
               f"with all weights on chips: {enough_s * 1e3:.3g} ms"),
         Lever("ADC bits", "bit", bits, fitting[0] if fitting else None,
               "assumed: conversion time is proportional to the bits; `assistant cim accuracy` shows what fewer cost"),
-        _solve("peak rate of the arrays", "op/s", peak, target_s, lambda v: at(chip__peak_ops_s=v)),
+        _solve("peak rate of the arrays", "OPS", peak, target_s, lambda v: at(chip__peak_ops_s=v)),
         _solve("bandwidth of the host", "B/s", chip.value("link.host_bandwidth_bytes_s"), target_s,
                lambda v: at(link__host_bandwidth_bytes_s=v)),
     ]  # fmt: skip

@@ -16,8 +16,8 @@ ARITHMETIC = {"fp32": 1e-4, "fp16": 5e-3, "bf16": 3e-2, "int8": 3e-2, "int4": 5e
 activations (to bf16, or to int8 in groups)."""
 
 NOISY = {"mythic-m1076": 0.15}
-"""Chips whose cells are noisy by nature: both errors at once. Without noise they meet the budgets above against the int8
-reference (tests/unit/cim), so what is beyond them here is the noise that was asked for."""
+"""Chips whose cells are noisy by nature: both errors at once. Without noise they meet BUDGET against the int8 reference
+(tests/unit/cim), so what is beyond it here is the noise that was asked for."""
 
 
 def relative_error(logits: np.ndarray, reference: np.ndarray) -> float:

@@ -36,6 +36,13 @@ def test_without_noise_it_equals_the_int8_reference(int8, make):
     assert relative_error(logits(make(), int8), logits(ReferenceBackend(), int8)) <= BUDGET["int8"]
 
 
+def test_with_fine_converters_too_it_is_the_int8_reference_itself(int8):
+    """What is left without noise is the rounding of the 8-bit converters: with more and a wider range it all but vanishes."""
+    fine = CHIP.replaced(converters__adc_bits=15, converters__dac_bits=15, converters__adc_headroom=3)
+    got = logits(MythicM1076(noise=NoiseSettings(level=0), chip=fine), int8)
+    assert relative_error(got, logits(ReferenceBackend(), int8)) <= 2e-3
+
+
 def test_more_noise_and_more_age_are_further_from_the_reference(int8):
     reference = logits(ReferenceBackend(), int8)
     settings = (NoiseSettings(0), NoiseSettings(1), NoiseSettings(1, days=1), NoiseSettings(1, days=30))

@@ -93,6 +93,18 @@ def test_onnx_products_of_two_changing_things_are_dynamic(tmp_path):
     assert any("softmax" in reason for reason in report.reasons)
 
 
+def test_onnx_sizes_that_the_file_does_not_state_follow_from_the_inputs(tmp_path):
+    graph = (
+        tensor("wq", 64, 64), tensor("wo", 32, 64), value("x", "seq", 64, number=11),
+        value("k", 64, 128, number=11), value("v", 128, 64, number=11),
+        node("MatMul", "x wq", "q"), node("MatMul", "q k", "s"), node("Softmax", "s", "p"),
+        node("MatMul", "p v", "o"), node("Gemm", "o wo", "y", transB=1), node("Sigmoid", "y", "z"),
+    )  # fmt: skip
+    ops = of_file(write_onnx(tmp_path / "m.onnx", *graph)).at[0]
+    assert (ops.stationary_macs, ops.dynamic_macs) == (64 * 64 + 64 * 32, 2 * 64 * 128)
+    assert (ops.reduction_ops, ops.transcendental_ops) == (128, 128 + 32)
+
+
 def test_onnx_convolutions_and_what_is_not_known(tmp_path):
     graph = (
         tensor("k", 8, 3, 3, 3), value("y", 1, 8, 10, 12),
