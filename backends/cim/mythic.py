@@ -16,7 +16,6 @@ from backends.cim.operations import rwkv7_operations
 from backends.cim.shapes import Matrix, matrices
 from backends.profiles import Band, Profile
 
-VECTOR_BYTES = 2  # of an element that travels between chips: assumed 16 bits
 HEAD = "head.weight"
 ROOMY = 0.8  # share of the cells below which it is worth trying to use more of the tiles that the chips have
 
@@ -81,24 +80,25 @@ def cost(config: ModelConfig, chip: Profile, mapping: Mapping, tokens: int = 1, 
     interval = (product * mapping.busiest).larger(digital)
 
     host_bytes = sum(m.weights for m in mapping.host)  # int8, read once a pass
-    logits = config.vocab * VECTOR_BYTES
-    hop_bytes = mapping.hops * config.width * VECTOR_BYTES
-    link_bytes = n * (config.width * VECTOR_BYTES + hop_bytes) + batch * logits
+    host_macs = sum(m.weights * (batch if m.name == HEAD else n) for m in mapping.host)
+    element = chip.value("link.element_bytes")
+    vector, logits = config.width * element, config.vocab * element
+    hop_bytes = mapping.hops * vector
+    link_bytes = n * (vector + hop_bytes) + batch * logits
     bandwidth = chip.value("link.bandwidth_bytes_s")
     latency = {
         "array products": product * mapping.serial_products,
         "digital side": digital,
         "pipeline of further tokens": interval * (n - 1),
         "transfers between chips": chip.band("link.hop_s") * mapping.hops + hop_bytes / bandwidth,
-        "link to the host": Band.of((config.width * VECTOR_BYTES * n + batch * logits) / bandwidth)
-        + chip.band("link.host_call_s"),
+        "link to the host": Band.of((n * vector + batch * logits) / bandwidth) + chip.band("link.host_call_s"),
     }
     if mapping.host:
-        latency["matrices on the host"] = Band.of(host_bytes / chip.value("link.host_bandwidth_bytes_s"))
+        read_s = host_bytes / chip.value("link.host_bandwidth_bytes_s")
+        latency["matrices on the host"] = Band.of(max(read_s, host_macs / chip.value("link.host_macs_s")))
     spent = sum(latency.values(), Band(0, 0, 0))
 
     macs = pass_macs(config, tokens, batch)
-    host_macs = sum(m.weights * (batch if m.name == HEAD else n) for m in mapping.host)
     array_macs = macs - n * (c.state_macs + c.decay_macs) - host_macs
     vectors = sum(m.inputs + m.outputs for m in matrices(config)) * n
     sram_bytes = 4 * c.vector_weights + n * 2 * ops.memory_bytes + vectors

@@ -51,8 +51,16 @@ def whatif(config: ModelConfig, chip: Profile, chips: int | None = None, tokens:
         "arrays": f"{where.arrays} blocks of {int(chip.value('chip.array_rows'))} x "
         f"{int(chip.value('chip.array_columns'))} on {int(chip.value('chip.cores'))} cores",
         "not on the arrays": "state, norms, activations: on the host, float32",
+        "law of one product": _law_of_one_product(chip),
+        "law of the host": f"{chip.value('host.per_layer_s') * 1e6:.0f} us a layer (Llama's, assumed for RWKV)",
     }
     return Answer(chip.name, metis.cost(config, chip, tokens, batch), facts)
+
+
+def _law_of_one_product(chip: Profile) -> str:
+    base_us, weight_ps = chip.value("gemv.base_s") * 1e6, chip.value("gemv.per_weight_s") * 1e12
+    knee_m, spill_gb_s = chip.value("gemv.knee_weights") / 1e6, chip.value("gemv.spill_bytes_s") / 1e9
+    return f"{base_us:.2f} us + {weight_ps:.2f} ps a weight up to {knee_m:.1f} M weights, {spill_gb_s:.1f} GB/s above"
 
 
 def _on_mythic(config: ModelConfig, chip: Profile, chips: int | None, tokens: int, batch: int) -> Answer:

@@ -37,7 +37,7 @@ def test_without_noise_it_equals_the_int8_reference(int8, make):
 
 
 def test_with_fine_converters_too_it_is_the_int8_reference_itself(int8):
-    """What is left without noise is the rounding of the 8-bit converters: with more and a wider range it all but vanishes."""
+    """What is left without noise is the 8-bit converters: with more bits and a wider range it all but vanishes."""
     fine = CHIP.replaced(converters__adc_bits=15, converters__dac_bits=15, converters__adc_headroom=3)
     got = logits(MythicM1076(noise=NoiseSettings(level=0), chip=fine), int8)
     assert relative_error(got, logits(ReferenceBackend(), int8)) <= 2e-3
