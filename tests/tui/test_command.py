@@ -12,9 +12,9 @@ from assistant.tui.command import command
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str | None]]:
     """What the app would have been opened with, on a terminal."""
-    calls: list[str | None] = []
+    calls: list[tuple[str | None, str | None]] = []
 
     class Terminal:
         @staticmethod
@@ -26,20 +26,21 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         exit = staticmethod(lambda code: (_ for _ in ()).throw(SystemExit(code)))
 
     monkeypatch.setattr(module, "sys", FakeSys)
-    monkeypatch.setattr(assistant.tui, "run", lambda chat_id: calls.append(chat_id) or 0)
+    monkeypatch.setattr(assistant.tui, "run", lambda *chat_and_backend: calls.append(chat_and_backend) or 0)
     return calls
 
 
 @pytest.mark.parametrize(
-    ("args", "chat_id"),
-    [([], None), (["--resume"], "last"), (["--continue"], "last"), (["--chat", "x"], "x")],
-)
-def test_options_choose_the_chat(opened: list[str | None], args: list[str], chat_id: str | None) -> None:
+    ("args", "chat_id", "backend"),
+    [([], None, None), (["--resume"], "last", None), (["--continue"], "last", None), (["--chat", "x"], "x", None),
+     (["--backend", "mythic-m1076", "--chat", "x"], "x", "mythic-m1076")],
+)  # fmt: skip
+def test_options_choose_the_chat_and_the_backend(opened: list, args: list[str], chat_id, backend) -> None:
     assert CliRunner().invoke(command, args).exit_code == 0
-    assert opened == [chat_id]
+    assert opened == [(chat_id, backend)]
 
 
-def test_two_chats_at_once_are_refused(opened: list[str | None]) -> None:
+def test_two_chats_at_once_are_refused(opened: list) -> None:
     assert CliRunner().invoke(command, ["--resume", "--chat", "x"]).exit_code == 2
     assert opened == []
 
