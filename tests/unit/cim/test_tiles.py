@@ -150,8 +150,8 @@ def test_ir_drop_weakens_the_far_end_of_a_busy_line():
 
 
 def test_quantization_equals_aihwkit():
-    """Recorded from IBM aihwkit 1.2.0, `AnalogMVM.matmul` (float64), by tests/data/record_aihwkit_tile.py: ABS_MAX noise
-    management, inp_res 1/254, out_res 1/254 and 1/62, out_bound at 0.8 of the largest output so that some clip.
+    """Recorded from IBM aihwkit 1.2.0, `AnalogMVM.matmul` (float64), by tests/data/record_aihwkit_tile.py: ABS_MAX
+    noise management, inp_res 1/254, out_res 1/254 and 1/62, out_bound at 0.8 of the largest output so that some clip.
     """
     with np.load(RECORDED) as r:
         codes, x, limit, results = r["codes"], r["x"], float(r["adc_range"]), {8: r["result8"], 6: r["result6"]}
