@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from assistant.cim.friendliness import of_file, of_known
+from assistant.cim.friendliness import of_file, of_known, of_network
 from assistant.errors import ModelFileError
 from assistant.models.onnx_file import read_onnx
 from assistant.models.store import SHIPPED
+from backends.base import ModelConfig
 from backends.cim.operations import rwkv7_operations
 from tests.unit.models.files import SMALL, blinkdl, small_tensors, write_gguf, write_pth
 
@@ -201,6 +202,12 @@ def test_a_llama_in_gguf_of_a_type_that_we_cannot_expand(tmp_path):
     path.write_bytes(gguf_header(shapes, kind=12))  # Q4_K
     report = of_file(path)
     assert report.at[128].stationary_macs == LLAMA_MACS
+
+
+def test_an_rwkv_of_mostly_state_is_no_good_fit():
+    thin = ModelConfig(layers=2, width=64, heads=1, head_size=64, vocab=2, ffn=1, decay_rank=1, iclr_rank=1,
+                       value_rank=1, gate_rank=1)  # fmt: skip
+    assert of_network("thin", thin).verdict == "poor fit"
 
 
 def test_two_side_by_side():
