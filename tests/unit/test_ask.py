@@ -137,7 +137,7 @@ def test_death_in_mid_reply_says_what_is_kept_and_how_to_go_on(daemon: FakeDaemo
 
 
 def test_no_daemon_and_none_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "serve_command", lambda: ["/nonexistent/python"])
+    monkeypatch.setattr(launch, "serve_command", lambda backend: ["/nonexistent/python"])
     result = run("hi")
     assert isinstance(result.exception, DaemonUnavailable)
     assert result.exception.exit_code == 69
