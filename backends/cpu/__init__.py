@@ -21,6 +21,7 @@ from backends.tensors import GROUP, Int4Matrix, QuantizedMatrix, TensorLike
 MAX_COLUMNS = 64  # native/rwkv7.h
 FORMATS = {"float32": 0, "bfloat16": 1, "float16": 2, "int8": 3, "int4": 4}
 VALUE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "int4": 0.5}  # of one value; int4's scales are read anyway
+MAC_RATE_MACS_S = 150e9  # int8 products of one core with AVX-512 VNNI, measured (docs/performance.md)
 TRIAL_PASSES = 4
 
 
@@ -49,7 +50,7 @@ class CpuBackend:
             raise BackendUnavailable("cpu", f"this machine does not have '{isa}', only {', '.join(usable)}")
         self.isa = isa or usable[0]
         self.threads = threads or 0
-        self._host = host or HostModel()
+        self._host = host or HostModel(mac_rate_macs_s=MAC_RATE_MACS_S)
         self._model: int | None = None
         self._weights: Weights | None = None
         self._lock = threading.Lock()
