@@ -230,7 +230,11 @@ class BackendInfo:
 
 @runtime_checkable
 class Backend(Protocol):
-    """One device that runs RWKV-7. States are updated in place; a failed pass leaves them unspecified."""
+    """One device that runs RWKV-7. States are updated in place; a failed pass leaves them unspecified.
+
+    A constructor may take `threads: int | None` (None: its own choice) and `cache_dir: Path | None` (a folder of its
+    own for what can be made again at any time, which it creates; None: keep nothing).
+    """
 
     info: BackendInfo
 

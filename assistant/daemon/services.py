@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import math
 import os
@@ -27,14 +28,20 @@ def make_backend(name: str, threads: int) -> Backend:
     """Construct a backend by its entry-point name; "auto" tries the real ones, the fastest kind first.
 
     Raises BackendError with the names there are, or with the reasons why none works.
+    """Construct a backend by its entry-point name, with those of our options that its constructor takes.
+
+    Raises BackendError with the names there are.
     """
     found = {entry.name: entry for entry in entry_points(group="assistant.backends")}
     if name == "auto":
         return _first_usable([entry.load() for entry in found.values()], threads)
     if name not in found:
         raise BackendError(f"there is no backend '{name}'", hint=f"choose one of: {', '.join(sorted(found))}")
+    make = found[name].load()
+    offered = {"threads": threads or None, "cache_dir": paths.cache_dir() / "backends" / name}
+    wanted = inspect.signature(make).parameters
     try:
-        return found[name].load()(threads=threads or None)
+        return make(**{option: value for option, value in offered.items() if option in wanted})
     except BackendUnavailable as error:
         raise BackendError(f"the backend '{name}' cannot be used", why=error.reason) from error
 

@@ -1,4 +1,4 @@
-"""`assistant models`: add, list, show, rm and verify the models on this machine."""
+"""`assistant models`: add, list, show, export, rm and verify the models on this machine."""
 
 from __future__ import annotations
 
@@ -107,6 +107,20 @@ def show(name: str, as_json: bool) -> None:
     }
     for key, value in rows.items():
         click.echo(f"{key:<12} {value}")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--onnx", "folder", type=FILE, required=True, help="Folder to make, for ONNX Runtime.")
+@click.option("--precision", type=click.Choice(["auto", *PRECISIONS]), default="auto", show_default=True,
+              help="Of the weights; auto is as stored.")  # fmt: skip
+def export(name: str, folder: Path, precision: str) -> None:
+    """Write the model NAME as a folder that others can use: graph, weights, vocabulary, README and an example."""
+    from assistant.models.export import export as write
+
+    write(Store().open(name, precision), "onnx", folder)
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    click.echo(f"Exported {name} to {folder} ({_megabytes(size)}). Try: python {folder / 'example.py'} 'Hello'")
 
 
 @models.command()

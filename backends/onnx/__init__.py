@@ -59,7 +59,8 @@ class OnnxBackend:
         except OnnxError as error:
             raise BackendUnavailable("onnx", str(error)) from error
         self._weights = weights
-        log.info("onnx: %s ready in %.2f s, threads: %d", weights.precision, time.perf_counter() - started, self.threads)
+        took_s = time.perf_counter() - started
+        log.info("onnx: %s ready in %.2f s, threads: %d", weights.precision, took_s, self.threads)
 
     def prefill(self, tokens: np.ndarray, state: State) -> Step:
         tokens = self._checked(tokens)

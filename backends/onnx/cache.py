@@ -25,7 +25,8 @@ class Cache:
     """
 
     def __init__(self, root: Path | None, weights: Weights, runtime_version: str):
-        key = [FORMAT, runtime_version, cpu_name(), len(os.sched_getaffinity(0)), weights.precision, weights.source_hash]
+        machine = [runtime_version, cpu_name(), len(os.sched_getaffinity(0))]
+        key = [FORMAT, *machine, weights.precision, weights.source_hash]
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
         # Without a source hash nothing tells one model's weights from another's.
         self.folder = root / name if root and weights.source_hash else None

@@ -1,4 +1,4 @@
-"""RWKV-7 as one ONNX graph for any batch and any number of tokens; the maths and its names are those of `backends.rwkv7`.
+"""RWKV-7 as one ONNX graph for any batch and any number of tokens, with the maths and names of `backends.rwkv7`.
 
 Inputs: tokens i64[B, T], shift_tmix f32[L, B, D], wkv.<i> f32[B, H, N, N] per layer, shift_cmix f32[L, B, D].
 Outputs: logits f32[B, V] of the last token, and each state input under its name with `.out`.
@@ -21,7 +21,6 @@ from backends.tensors import GROUP, Int4Matrix, QuantizedMatrix
 
 DATA_FILE = "model.onnx.data"
 INT8_ACTIVATIONS = 4  # MatMulNBits' accuracy level: inputs are rounded to int8 per block, products are exact in int32
-
 
 
 def build_model(weights: Weights) -> ModelProto:

@@ -38,8 +38,8 @@ class OnnxSession:
         initializers: Mapping[str, np.ndarray] | None = None,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ):
-        """`model`: a file, or a serialised graph. `initializers`: tensors that the graph names as external data and that
-        are taken from memory instead, without a copy. Raises OnnxError."""
+        """`model`: a file, or a serialised graph. `initializers`: tensors that the graph names as external data and
+        that are taken from memory instead, without a copy. Raises OnnxError."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = ERRORS_ONLY
