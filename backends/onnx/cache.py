@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import tempfile
+import time
 from pathlib import Path
 
 from backends.base import Weights
@@ -15,6 +16,7 @@ from backends.base import Weights
 FORMAT = 1
 """Raise it whenever the graph changes: a graph of an older program is then not found any more."""
 
+THREADS_VALID_S = 24 * 3600  # a machine that was busy when the threads were measured must not be slow for ever
 KEPT = 8  # entries; a graph takes about 1 MB, because its matrices stay in the model store
 
 
@@ -40,15 +42,18 @@ class Cache:
             self._prune(self.folder.parent)
 
     def read_threads(self) -> int | None:
+        """None if they were not measured within the last day."""
         try:
-            threads = json.loads(self._read("threads.json") or b"{}").get("threads")
-        except (ValueError, AttributeError):
+            note = json.loads(self._read("threads.json") or b"{}")
+            fresh = 0 <= time.time() - note["measured_at"] < THREADS_VALID_S
+            return int(note["threads"]) if fresh and int(note["threads"]) > 0 else None
+        except (ValueError, TypeError, KeyError):
             return None
-        return threads if isinstance(threads, int) and threads > 0 else None
 
     def write_threads(self, threads: int, seconds_per_token: dict[int, float]) -> None:
         measured = {str(n): round(s, 6) for n, s in seconds_per_token.items()}
-        self._write("threads.json", json.dumps({"threads": threads, "seconds_per_token": measured}).encode())
+        note = {"threads": threads, "measured_at": time.time(), "seconds_per_token": measured}
+        self._write("threads.json", json.dumps(note).encode())
 
     def _read(self, name: str) -> bytes | None:
         try:

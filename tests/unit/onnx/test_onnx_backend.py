@@ -150,9 +150,12 @@ def test_more_threads_only_while_they_pay(weights, tmp_path, monkeypatch, second
     monkeypatch.setattr(loading, "fastest", None)  # the second start does not measure
     assert loaded(weights, threads=None, cache_dir=tmp_path).threads == chosen
     assert loaded(weights, threads=3, cache_dir=tmp_path).threads == 3
-    note.write_text('{"threads": "many"}')
     monkeypatch.undo()
-    assert loaded(weights, threads=None, cache_dir=tmp_path).threads >= 1
+    monkeypatch.setattr(loading, "SMALL_BYTES", 0)
+    for bad in ('{"threads": "many"}', "[]", "", json.dumps(measured | {"measured_at": 0, "threads": 77})):
+        note.write_text(bad)
+        assert loaded(weights, threads=None, cache_dir=tmp_path).threads in loading.available_threads()
+        assert json.loads(note.read_text())["threads"] != 77, "measured anew: it is out of date"
 
 
 def test_the_probe_really_measures(weights):
