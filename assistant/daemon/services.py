@@ -28,20 +28,14 @@ def make_backend(name: str, threads: int) -> Backend:
     """Construct a backend by its entry-point name; "auto" tries the real ones, the fastest kind first.
 
     Raises BackendError with the names there are, or with the reasons why none works.
-    """Construct a backend by its entry-point name, with those of our options that its constructor takes.
-
-    Raises BackendError with the names there are.
     """
     found = {entry.name: entry for entry in entry_points(group="assistant.backends")}
     if name == "auto":
         return _first_usable([entry.load() for entry in found.values()], threads)
     if name not in found:
         raise BackendError(f"there is no backend '{name}'", hint=f"choose one of: {', '.join(sorted(found))}")
-    make = found[name].load()
-    offered = {"threads": threads or None, "cache_dir": paths.cache_dir() / "backends" / name}
-    wanted = inspect.signature(make).parameters
     try:
-        return make(**{option: value for option, value in offered.items() if option in wanted})
+        return _construct(found[name].load(), threads)
     except BackendUnavailable as error:
         raise BackendError(f"the backend '{name}' cannot be used", why=error.reason) from error
 
@@ -50,11 +44,18 @@ def _first_usable(kinds: list[type[Backend]], threads: int) -> Backend:
     reasons = []
     for kind in sorted((k for k in kinds if not k.info.simulated), key=lambda k: -k.info.preference):
         try:
-            return kind(threads=threads or None)
+            return _construct(kind, threads)
         except BackendUnavailable as error:
             log.warning("%s; trying the next one", error)
             reasons.append(str(error))
     raise BackendError("no backend can be used", why="; ".join(reasons))
+
+
+def _construct(kind: type[Backend], threads: int) -> Backend:
+    """With those of our options that its constructor takes."""
+    offered = {"threads": threads or None, "cache_dir": paths.cache_dir() / "backends" / kind.info.name}
+    taken = inspect.signature(kind).parameters
+    return kind(**{option: value for option, value in offered.items() if option in taken})
 
 
 class Services:

@@ -30,6 +30,7 @@ class OnnxBackend:
         description="ONNX Runtime on the CPU",
         simulated=False,
         precisions=("fp32", "int8", "int4"),
+        preference=10,
     )
 
     def __init__(self, threads: int | None = None, cache_dir: Path | None = None, host: HostModel | None = None):

@@ -11,6 +11,7 @@ from assistant.models.quantize import pack
 from backends.base import BackendUnavailable, State, Weights, Workload
 from backends.census import pass_bytes
 from backends.onnx import PREFILL_CHUNK, OnnxBackend, cache, graph, loading
+from backends.onnx.decoder import inputs_of
 from backends.onnx.layout import external_tensors
 from backends.onnx.session import OnnxError, OnnxSession
 from backends.reference import ReferenceBackend
@@ -43,17 +44,32 @@ def test_state_updated_in_place_is_the_same_as_beside(weights, time):
     rng = np.random.default_rng(1)
     state = State(TINY, (rng.standard_normal(TINY.state_floats) * 0.1).astype(np.float32))
     tokens = rng.integers(0, TINY.vocab, (1, time))
-    inputs = {
-        name: array.copy() for name, array in decoder._views(state.shift_tmix, state.wkv, state.shift_cmix).items()
-    }
+    views = inputs_of(state.shift_tmix[:, None], state.wkv[:, None], state.shift_cmix[:, None])
+    inputs = {name: array.copy() for name, array in views.items()}
     beside = decoder.session.run({"tokens": tokens, **inputs})
     address = state.data.ctypes.data
     got = decoder(tokens, [state])
     assert np.array_equal(got, beside["logits"])
     assert state.data.ctypes.data == address
-    for name, array in decoder._views(state.shift_tmix, state.wkv, state.shift_cmix).items():
+    for name, array in views.items():
         assert np.array_equal(array, beside[name + ".out"]), name
         assert not np.array_equal(array, inputs[name]), name
+
+
+def test_one_state_after_the_other_and_back(weights):
+    """The decoder keeps the last state bound."""
+    backend, fresh = loaded(weights), loaded(weights)
+    mine, other = State(TINY), State(TINY)
+    for token in (3, 5, 7):
+        got = backend.decode(np.array([token]), [mine]).logits
+        kept = got.copy()
+        backend.decode(np.array([token + 1]), [other])
+        assert np.array_equal(got, kept), "logits that were handed out have changed"
+    replayed = State(TINY)
+    for token in (3, 5, 7):
+        again = fresh.decode(np.array([token]), [replayed]).logits
+    assert np.array_equal(again, got)
+    assert np.array_equal(replayed.data, mine.data)
 
 
 def test_stored_int4_bytes_are_used_as_they_are(weights):
