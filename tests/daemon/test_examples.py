@@ -45,7 +45,7 @@ def embedded() -> Iterator[Daemon]:
 @pytest.mark.parametrize("body", examples("console"))
 def test_console_examples(body, embedded):
     for line in re.findall(r"^\$ assistant (.+)$", body, re.MULTILINE):
-        done = embedded.run(*shlex.split(line))
+        done = embedded.run(*shlex.split(line), cwd=embedded.home)
         assert done.returncode == 0, f"{line}: {done.stderr}"
         assert done.stdout.strip(), line
 
