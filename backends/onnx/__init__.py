@@ -6,12 +6,13 @@ import importlib.util
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from backends.base import BackendInfo, BackendUnavailable, Cost, ModelConfig, State, Step, Weights, Workload
-from backends.census import census, pass_bytes
+from backends.census import census
 from backends.hostmodel import HostModel
 from backends.tensors import GROUP
 
@@ -47,6 +48,17 @@ class OnnxBackend:
         """Threads in use; None before `load`."""
         return self._decoder.session.threads if self._decoder else None
 
+    @property
+    def config(self) -> ModelConfig | None:
+        """Of the loaded weights."""
+        return self._weights.config if self._weights else None
+
+    def set_threads(self, threads: int) -> None:
+        """Opens the session anew if it has another number of threads: they are fixed when it is made."""
+        if threads != self.threads:
+            self._threads = threads
+            self.load(self._weights)
+
     def load(self, weights: Weights) -> None:
         """Raises BackendUnavailable when ONNX Runtime cannot be loaded or refuses the graph."""
         started = time.perf_counter()
@@ -74,9 +86,8 @@ class OnnxBackend:
 
     def estimate(self, config: ModelConfig, workload: Workload) -> Cost:
         precision = workload.precision if workload.precision in SCALE_BYTES else "fp32"
-        moved = pass_bytes(config, workload.tokens, workload.batch, precision)
-        moved += SCALE_BYTES.get(precision, 0) * (census(config).stationary_macs // GROUP)
-        return self._host.cost(config, workload, moved)
+        more = SCALE_BYTES.get(precision, 0) * (census(config).stationary_macs // GROUP)
+        return self._host.cost(config, replace(workload, precision=precision), skipped_bytes=-more)
 
     def close(self) -> None:
         self._weights = self._decoder = None

@@ -18,7 +18,7 @@ from assistant.models.quantize import pack
 from backends.base import State
 from backends.onnx import OnnxBackend
 from backends.onnx.export import export
-from tests.bench import llama_cpp
+from tests.bench.peers import LLAMA_BENCH, Checkpoints, llama_tok_s
 from tests.synthetic import RWKV7_0B1, synthetic_weights
 
 ROUNDS, TOKENS = 7, 24
@@ -64,18 +64,18 @@ def spread(values: list[float]) -> str:
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("precision", ["int8", "int4"])
-def test_decode_against_llama_cpp(weights, precision, threads, tmp_path):
+def test_decode_against_llama_cpp(precision, threads, tmp_path):
     """In turns, so that what else the machine does hits both; the ratio is the median of each round's."""
-    if llama_cpp.binary() is None:
+    if not LLAMA_BENCH:
         pytest.skip("set LLAMA_BENCH to llama.cpp's llama-bench to compare")
-    peer = tmp_path / "model.gguf"
-    llama_cpp.write_gguf(peer, RWKV7_0B1, {n: weights["fp32"][n] for n in weights["fp32"]}, precision)
+    files = Checkpoints(tmp_path)
+    peer = files.gguf({"int8": "Q8_0", "int4": "Q4_0"}[precision])
     backend = OnnxBackend(threads=threads)
-    backend.load(weights[precision])
+    backend.load(files.ours(precision))
     ours, theirs = [], []
     for _ in range(ROUNDS):
         ours.append(decode_tok_s(backend))
-        theirs.append(llama_cpp.tokens_per_second(peer, threads, generate=TOKENS))
+        theirs.append(llama_tok_s(peer, threads, decode=TOKENS))
     ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
     print(f"\ndecode 0.1B {precision}, {threads} thread(s): onnx {spread(ours)}, llama.cpp {spread(theirs)} tok/s, "
           f"ratio {ratio:.2f} (goal >= 1.0)")  # fmt: skip
