@@ -19,7 +19,7 @@ VERSION: str = onnxruntime.__version__
 ERRORS_ONLY = 3  # ONNX Runtime's log severity
 SPIN_US = "200"
 """How long a waiting thread stays awake: longer than the gaps between two products, so that a quiet machine loses
-nothing (0.1B int4, 2 threads: 7.8 ms a token; 8.6 with 50 us, 11.0 without), and shorter than the library's own choice."""
+nothing (0.1B int4, 2 threads: 7.8 ms a token; 8.6 with 50 us, 11.0 without), shorter than the default."""
 
 onnxruntime.disable_telemetry_events()
 
