@@ -10,6 +10,14 @@
 enum { AHEAD = 2048 };
 INLINE void prefetch(const uint8_t *p) { __builtin_prefetch(p, 0, 3); }
 
+/* Inside a block: with one column what comes next goes to the first-level cache. With several, a whole block is fetched
+   ahead, and beside the current one only the second level has room for it. */
+INLINE void fetch(const uint8_t *p, size_t ahead, int columns) {
+    if (!ahead) return;
+    if (columns > 1) __builtin_prefetch(p + ahead, 0, 2);
+    else __builtin_prefetch(p + ahead, 0, 3);
+}
+
 INLINE f32x16 load_as(const void *p, int format) {
     return format == FP32 ? load(p) : format == BF16 ? widen_bf16(p) : widen_fp16(p);
 }
@@ -76,7 +84,7 @@ INLINE void block_int8(const uint8_t *w, size_t ahead, int cols, const Acts *a, 
         UNROLL for (int b = 0; b < 2 * n; b++) acc[b] = splat_word(&in.group[b % n][g].start8);
         UNROLL for (int j = 0; j < 8; j++) {
             const bytes upper = load_bytes(w), lower = load_bytes(w + 64);
-            if (ahead) prefetch(w + ahead), prefetch(w + ahead + 64);
+            fetch(w, ahead, n), fetch(w + 64, ahead, n);
             w += 128;
             UNROLL for (int b = 0; b < n; b++) {
                 const bytes x = splat_word(in.q[b] + g * GROUP + 4 * j);
@@ -100,11 +108,11 @@ INLINE void block_int4(const uint8_t *w, size_t ahead, int cols, const Acts *a, 
             low[b] = splat_word(&in.group[b][g].start4);
             both[b] = splat_word(&in.group[b][g].start4_both);
         }
-        if (ahead) prefetch(w + ahead);
+        fetch(w, ahead, n);
         w += 64;
         UNROLL for (int j = 0; j < 8; j++) {
             const bytes v = load_bytes(w);
-            if (ahead) prefetch(w + ahead);
+            fetch(w, ahead, n);
             w += 64;
             UNROLL for (int b = 0; b < n; b++)
                 dot_int4(&low[b], &both[b], v, splat_word(in.q[b] + g * GROUP + 4 * j));
@@ -129,7 +137,7 @@ INLINE void block_float(const uint8_t *w, size_t ahead, int cols, const Acts *a,
     for (; k + chains <= cols; k += chains) {
         UNROLL for (int i = 0; i < chains; i++) {
             const f32x16 v = load_as(w, format);
-            if (ahead) prefetch(w + ahead);
+            fetch(w, ahead, n);
             w += bytes_per_column;
             UNROLL for (int b = 0; b < n; b++) f[b * chains + i] += v * x[(size_t)b * a->stride + k + i];
         }
