@@ -82,3 +82,26 @@ def test_any_setting_gives_a_valid_token(logits, temperature, top_p, top_k, draw
     assert 0 <= token < len(array)
     if top_k:
         assert (array > array[token]).sum() < top_k
+
+
+SETTINGS = [
+    SamplingParams(top_p=0.6),
+    SamplingParams(top_k=40),
+    SamplingParams(top_p=0.999, temperature=3),
+    SamplingParams(top_k=7, top_p=0.5),
+]
+
+
+@pytest.mark.parametrize("size", [5, 1023, 1024, 4097, 65536])
+@pytest.mark.parametrize("params", SETTINGS)
+def test_the_quick_search_finds_what_sorting_everything_finds(size, params):
+    logits = (np.random.default_rng(size).standard_normal(size) * 3).astype(np.float32)
+    weights = np.exp((logits.astype(np.float64) - logits.max()) / params.temperature)
+    order = np.argsort(-weights, kind="stable")[: params.top_k or size]
+    cumulative = np.cumsum(weights[order]) / weights[order].sum()
+    expected = np.sort(order[: int(np.searchsorted(cumulative, params.top_p)) + 1])
+    ids, probs = nucleus(logits, params, float(logits.max()))
+    difference = np.setxor1d(ids, expected)  # float32 may see the last one's place otherwise
+    assert weights[difference].sum() <= 1e-4 * weights.sum()
+    assert probs.sum() == pytest.approx(1)
+    assert (np.diff(ids) > 0).all()
