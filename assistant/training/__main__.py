@@ -1,4 +1,4 @@
-"""The command line of the recipe: `python -m assistant.training data|train|export|probe`."""
+"""The command line of the recipe: `python -m assistant.training data|train|finish|export|probe`."""
 
 import argparse
 import json
@@ -9,7 +9,9 @@ def _data(options: argparse.Namespace) -> None:
     from assistant.training.dataset import Amounts, build
 
     amounts = Amounts(dialogues=options.dialogues)
-    summary = build(options.out, options.data, options.seed, options.vocabulary, amounts)
+    summary = build(
+        options.out, options.data, options.seed, options.vocabulary, amounts, vocabulary_file=options.vocabulary_file
+    )
     print(json.dumps({key: value for key, value in summary.items() if key != "sources"}, indent=1))
 
 
@@ -32,6 +34,27 @@ def _train(options: argparse.Namespace) -> None:
             compiled=not options.eager,
             checkpoint_minutes=options.checkpoint_minutes,
         )
+    )
+
+
+def _finish(options: argparse.Namespace) -> None:
+    from assistant.training.model import Shape
+    from assistant.training.trainer import Run, finish
+
+    run = json.loads((options.run / "run.json").read_text())
+    finish(
+        options.run,
+        Run(
+            data=options.data,
+            out=options.out,
+            shape=Shape(**{**run["shape"], "lora_ranks": tuple(run["shape"]["lora_ranks"])}),
+            rows_per_worker=run["rows_per_worker"],
+            workers=options.workers,
+            seed=run["seed"],
+            compiled=not options.eager,
+            decay_steps=options.steps,
+            rounded=options.rounded,
+        ),
     )
 
 
@@ -59,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--out", type=Path, required=True)
     data.add_argument("--vocabulary", type=int, default=4096)
+    data.add_argument("--vocabulary-file", type=Path, help="keep to these tokens: those of a run that will read the data")
     data.add_argument("--dialogues", type=int, default=120_000)
     data.add_argument("--seed", type=int, default=0)
     data.set_defaults(run_command=_data)
@@ -66,9 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train, or go on from the checkpoint in --out")
     train.add_argument("--data", type=Path, required=True, help="what `data` wrote")
     train.add_argument("--out", type=Path, required=True)
-    length = train.add_mutually_exclusive_group(required=True)
-    length.add_argument("--steps", type=int, default=0)
-    length.add_argument("--minutes", type=float, default=0.0)
+    train.add_argument("--steps", type=int, default=0, help="stop at this step of the run")
+    train.add_argument("--minutes", type=float, default=0.0, help="stop after so long; a signal stops it as well")
     train.add_argument("--width", type=int, default=192)
     train.add_argument("--layers", type=int, default=6)
     train.add_argument("--rows", type=int, default=8, help="rows of 256 tokens per worker and step")
@@ -77,6 +100,16 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--checkpoint-minutes", type=float, default=4.0)
     train.add_argument("--eager", action="store_true", help="do not compile")
     train.set_defaults(run_command=_train)
+
+    finish = commands.add_parser("finish", help="branch a decayed model off a run")
+    finish.add_argument("--run", type=Path, required=True, help="the folder `train` wrote; it is only read")
+    finish.add_argument("--data", type=Path, required=True)
+    finish.add_argument("--out", type=Path, required=True)
+    finish.add_argument("--steps", type=int, required=True, help="a tenth to a fifth of the run's steps is usual")
+    finish.add_argument("--rounded", action="store_true", help="let the forward pass see int8 and int4 weights")
+    finish.add_argument("--workers", type=int, default=2)
+    finish.add_argument("--eager", action="store_true", help="do not compile")
+    finish.set_defaults(run_command=_finish)
 
     export = commands.add_parser("export", help="write model.pth, model.bf16.pth, vocab.txt and the metrics")
     export.add_argument("--run", type=Path, required=True, help="the folder `train` wrote")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.errors import UsageError
 from assistant.training import sources
 from assistant.training.dialogues import DialogueWriter
 from assistant.training.documents import CONTEXT, Document, Turn, chat_document, feeling_document, pack, save_rows
@@ -139,8 +140,13 @@ def build(
     context: int = CONTEXT,
     vocabulary_file: Path | None = None,
 ) -> dict:
-    """Write vocabulary, training and held-out rows and `data.json` into `out`; return the contents of the latter."""
+    """Write vocabulary, training and held-out rows and `data.json` into `out`; return the contents of the latter.
+
+    Raises UsageError unless `out` is new or empty: rows that a run has mapped must not change under it.
+    """
     amounts = amounts or Amounts()
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty", why="a run may be reading rows from it", hint="Name a new folder")
     out.mkdir(parents=True, exist_ok=True)
     grammar = load_grammar()
     documents = deduplicated(training_documents(grammar, data, seed, amounts))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from assistant.training.documents import load_rows
 from assistant.training.model import from_weights
-from assistant.training.trainer import held_out_loss
+from assistant.training.trainer import CHECKPOINT_FILE, held_out_loss
 
 PARITY_TOKENS = 48
 
@@ -50,7 +50,7 @@ def metrics_of(run: Path, data: Path, weights: dict[str, Tensor], checkpoint: di
         "held_out_loss": round(loss, 4),
         "held_out_perplexity": round(math.exp(loss), 4),
         "steps": checkpoint["step"],
-        "planned_steps": checkpoint["planned_steps"],
+        "decay_steps": checkpoint["decay_steps"],
         "seed": checkpoint["seed"],
         "sources": summary["sources"],
         "loss_curve": history,
@@ -73,7 +73,7 @@ def write_metrics(out: Path, metrics: dict) -> dict:
 def export(run: Path, data: Path, out: Path) -> dict:
     """Write `model.pth`, `model.bf16.pth`, `vocab.txt` and the metrics; return those in short."""
     out.mkdir(parents=True, exist_ok=True)
-    checkpoint = torch.load(run / "checkpoint.pt", weights_only=False)
+    checkpoint = torch.load(run / CHECKPOINT_FILE, weights_only=True)
     weights = checkpoint["weights"]
     torch.save(blinkdl_weights(weights, torch.float32), out / "model.pth")
     torch.save(blinkdl_weights(weights, torch.bfloat16), out / "model.bf16.pth")

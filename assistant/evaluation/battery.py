@@ -1,0 +1,135 @@
+"""The probe battery: questions with rules for a good last answer, split by a fixed hash into two dev parts and a sealed one.
+
+`battery.txt` holds `[category]` lines and `first turn >> second turn => wanted && wanted =/> unwanted`. The model answers
+every turn itself; in its last answer a word must begin like each wanted pattern and none like the unwanted one.
+
+The sealed part is never looked at while a model is developed: `read_battery` gives it only to a caller that asks for it by
+name, and the reports of it hold totals, not questions.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.errors import UsageError
+
+BATTERY_FILE = Path(__file__).with_name("battery.txt")
+DEV, SEALED = "dev", "sealed"
+PARTS = ("dev-a", "dev-b", SEALED)
+STOCK_SHARE = 0.05  # an answer given to more of the probes than this counts as right for that many of them only
+STOCK_MIN = 2  # of a small set even two equal answers are more than the share
+LONGEST_REPLY = 400  # characters; a reply that lists everything would match anything
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One line of the battery."""
+
+    category: str
+    turns: tuple[str, ...]
+    wanted: tuple[str, ...]
+    unwanted: str = ""
+
+    @property
+    def part(self) -> str:
+        """dev-a, dev-b or sealed: by the text of the turns alone, so that a change of the rules never moves a probe."""
+        return PARTS[zlib.crc32(" >> ".join(self.turns).encode()) % len(PARTS)]
+
+    def is_answered_by(self, reply: str) -> bool:
+        """Whether the rules accept this last answer."""
+        if not reply or len(reply) > LONGEST_REPLY:
+            return False
+        return all(_begins_a_word(p, reply) for p in self.wanted) and not (
+            self.unwanted and _begins_a_word(self.unwanted, reply)
+        )
+
+
+def _begins_a_word(pattern: str, text: str) -> bool:
+    # "n't" stands inside a word; everything else must begin one.
+    return re.search(rf"(?:\b|(?=n't))(?:{pattern})", text, re.IGNORECASE) is not None
+
+
+def read_battery(parts: str = DEV, path: Path = BATTERY_FILE) -> list[Probe]:
+    """The probes of `dev` (both dev parts), `dev-a`, `dev-b` or `sealed`, in the order of the file."""
+    wanted_parts = PARTS[:2] if parts == DEV else (parts,)
+    if not set(wanted_parts) <= set(PARTS):
+        raise UsageError(f"the battery has no part {parts!a}", hint=f"Choose from {', '.join((DEV, *PARTS))}")
+    return [probe for probe in _parse(path) if probe.part in wanted_parts]
+
+
+def _parse(path: Path) -> list[Probe]:
+    probes, category = [], ""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            category = line.strip("[] ")
+        elif line.strip() and not line.startswith("#"):
+            said, _, pattern = line.partition(" => ")
+            wanted, _, unwanted = pattern.partition(" =/> ")
+            turns = tuple(turn.strip() for turn in said.split(" >> "))
+            rules = tuple(part.strip() for part in wanted.split(" && "))
+            probes.append(Probe(category, turns, rules, unwanted.strip()))
+    return probes
+
+
+def normalised(text: str) -> str:
+    """Letters and digits in lower case: what makes two turns the same question."""
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def all_turns(path: Path = BATTERY_FILE) -> frozenset[str]:
+    """Every turn of every part, normalised: what a training set must not contain (longer ones; `thanks` is nobody's)."""
+    turns = (normalised(turn) for probe in _parse(path) for turn in probe.turns)
+    return frozenset(turn for turn in turns if len(turn.split()) >= 4)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One probe and what became of it."""
+
+    probe: Probe
+    replies: tuple[str, ...]
+    passed: bool
+
+
+@dataclass(frozen=True)
+class BatteryScore:
+    """The battery's result; `answered` already leaves out what a stock answer got beyond its share."""
+
+    asked: int
+    answered: int
+    by_category: dict[str, tuple[int, int]]
+    stock_answer: str
+    stock_share: float
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def share(self) -> float:
+        return self.answered / max(1, self.asked)
+
+
+def score(probes: list[Probe], replies: list[list[str]]) -> BatteryScore:
+    """Judge the last reply of each probe; one answer counts for at most STOCK_SHARE of the probes."""
+    most = max(STOCK_MIN, int(STOCK_SHARE * len(probes)))
+    used: Counter[str] = Counter()
+    outcomes = []
+    for probe, said in zip(probes, replies, strict=True):
+        last = said[-1]
+        passed = probe.is_answered_by(last)
+        if passed:
+            used[last] += 1
+            passed = used[last] <= most
+        outcomes.append(Outcome(probe, tuple(said), passed))
+    asked, right = Counter(p.category for p in probes), Counter(o.probe.category for o in outcomes if o.passed)
+    commonest, count = Counter(said[-1] for said in replies).most_common(1)[0] if replies else ("", 0)
+    return BatteryScore(
+        asked=len(probes),
+        answered=sum(right.values()),
+        by_category={name: (right[name], asked[name]) for name in asked},
+        stock_answer=commonest,
+        stock_share=count / max(1, len(probes)),
+        outcomes=tuple(outcomes),
+    )
