@@ -1,7 +1,8 @@
 """The probe battery: questions with rules for a good last answer, split by a fixed hash into two dev parts and a sealed one.
 
-`battery.txt` holds `[category]` lines and `first turn >> second turn => wanted && wanted =/> unwanted`. The model answers
-every turn itself; in its last answer a word must begin like each wanted pattern and none like the unwanted one.
+`battery.txt` holds `[category] =/> unwanted` lines and `first turn >> second turn => wanted && wanted =/> unwanted`. The
+model answers every turn itself; in its last answer a word must begin like each wanted pattern and none like an unwanted
+one, be it the probe's own or its category's.
 
 The sealed part is never looked at while a model is developed: `read_battery` gives it only to a caller that asks for it by
 name, and the reports of it hold totals, not questions.
@@ -32,7 +33,7 @@ class Probe:
     category: str
     turns: tuple[str, ...]
     wanted: tuple[str, ...]
-    unwanted: str = ""
+    unwanted: tuple[str, ...] = ()
 
     @property
     def part(self) -> str:
@@ -43,9 +44,8 @@ class Probe:
         """Whether the rules accept this last answer."""
         if not reply or len(reply) > LONGEST_REPLY:
             return False
-        return all(_begins_a_word(p, reply) for p in self.wanted) and not (
-            self.unwanted and _begins_a_word(self.unwanted, reply)
-        )
+        wanted = all(_begins_a_word(pattern, reply) for pattern in self.wanted)
+        return wanted and not any(_begins_a_word(pattern, reply) for pattern in self.unwanted)
 
 
 def _begins_a_word(pattern: str, text: str) -> bool:
@@ -62,16 +62,17 @@ def read_battery(parts: str = DEV, path: Path = BATTERY_FILE) -> list[Probe]:
 
 
 def _parse(path: Path) -> list[Probe]:
-    probes, category = [], ""
+    probes, category, never = [], "", ""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("["):
-            category = line.strip("[] ")
+            category, _, never = line[1:].partition("]")
+            never = never.removeprefix(" =/> ")
         elif line.strip() and not line.startswith("#"):
             said, _, pattern = line.partition(" => ")
             wanted, _, unwanted = pattern.partition(" =/> ")
             turns = tuple(turn.strip() for turn in said.split(" >> "))
             rules = tuple(part.strip() for part in wanted.split(" && "))
-            probes.append(Probe(category, turns, rules, unwanted.strip()))
+            probes.append(Probe(category, turns, rules, tuple(filter(None, (unwanted.strip(), never)))))
     return probes
 
 
