@@ -125,6 +125,21 @@ SOURCES = [
         "small talk",
     ),
     Source(
+        "Corpora",
+        tuple(
+            f"corpora/{file}.json"
+            for file in (
+                "humans/celebrities humans/scientists humans/britishActors humans/wrestlers humans/authors "
+                "humans/occupations animals/dog_names animals/common geography/us_cities geography/english_towns_cities "
+                "geography/norwegian_cities foods/fruits foods/fish foods/herbs_n_spices foods/breads_and_pastries "
+                "foods/vegetables foods/menuItems colors/xkcd colors/crayola objects/objects objects/clothing"
+            ).split()
+        ),
+        "CC0-1.0",
+        "dariusk/corpora",
+        "names of people, places, jobs and things that users tell; capitals",
+    ),
+    Source(
         "Small talk phrasings",
         ("smalltalk/st_kb.tsv",),
         "ISC",
@@ -174,11 +189,13 @@ def goemotions(data: Path, split: str) -> list[LabelledText]:
     return rows
 
 
-def goemotions_documents(data: Path) -> Iterator[Document]:
-    """`Feeling:` documents of the training split; a foul comment is read but not imitated."""
+def goemotions_documents(data: Path, rng: random.Random) -> Iterator[Document]:
+    """`Feeling:` documents of the training split, the fine label behind ours; a foul comment is read, not imitated."""
     for row in goemotions(data, "train"):
         weight = NO_WEIGHT if FORBIDDEN.search(row.text) else USER_WEIGHT
-        yield feeling_document("goemotions", row.text, row.label, weight)
+        label = row.label if row.label == row.fine else f"{row.label}, {row.fine}"
+        text = row.text if rng.random() < 0.6 else row.text.lower() if rng.random() < 0.6 else row.text.rstrip(".!?")
+        yield feeling_document("goemotions", text or row.text, label, weight)
 
 
 def clear_feelings(data: Path) -> list[LabelledText]:
