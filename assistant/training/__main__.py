@@ -31,6 +31,7 @@ def _train(options: argparse.Namespace) -> None:
             rows_per_worker=options.rows,
             workers=options.workers,
             seed=options.seed,
+            peak=options.peak,
             compiled=not options.eager,
             checkpoint_minutes=options.checkpoint_minutes,
         )
@@ -51,6 +52,7 @@ def _finish(options: argparse.Namespace) -> None:
             rows_per_worker=run["rows_per_worker"],
             workers=options.workers,
             seed=run["seed"],
+            peak=run["peak"],
             compiled=not options.eager,
             decay_steps=options.steps,
             rounded=options.rounded,
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--rows", type=int, default=8, help="rows of 256 tokens per worker and step")
     train.add_argument("--workers", type=int, default=2, help="one-thread processes")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--peak", type=float, default=1.0, help="share of the peak learning rates")
     train.add_argument("--checkpoint-minutes", type=float, default=4.0)
     train.add_argument("--eager", action="store_true", help="do not compile")
     train.set_defaults(run_command=_train)

@@ -11,6 +11,7 @@ from assistant.errors import UsageError
 from assistant.training import sources
 from assistant.training.dialogues import DialogueWriter
 from assistant.evaluation.battery import all_turns, normalised
+from assistant.evaluation.limits import out_of_scope_test
 from assistant.training.documents import (
     CONTEXT,
     TURN_END,
@@ -84,7 +85,7 @@ def _out_of_scope(grammar: Grammar, data: Path, rng: random.Random, repeats: int
     """Requests nobody should expect this model to fulfil, answered by saying so."""
     by_name = {block.name.split(".", 1)[1]: block for block in grammar.blocks["limits"]}
     writer = DialogueWriter(grammar, rng)
-    test = sources.clinc_out_of_scope_test(data)
+    test = out_of_scope_test(data)
     requests = [text for text in test[: len(test) // 2] if not sources.FORBIDDEN.search(text)]
     requests += sources.clinc_phrasings(data).get("oos", [])
     for _ in range(repeats):

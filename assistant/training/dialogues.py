@@ -171,4 +171,4 @@ class DialogueWriter:
             if pending and rng.random() < 0.5:
                 turns.append(pending.pop(rng.randrange(len(pending))))
         rng.shuffle(pending)
-        return turns + pending
+        return turns + pending or self.dialogue()

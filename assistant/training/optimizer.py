@@ -28,13 +28,14 @@ class Schedule:
     decay_from: int | None = None
     decay_steps: int = 0
     warm_up_steps: int = 100
+    peak: float = 1.0  # of both rates below: less where a run goes on from a decayed model
     adam_rate: float = 2e-3
     muon_rate: float = 2e-2
     weight_decay: float = 0.1
 
     def scale(self, step: int) -> float:
         """The factor on both rates at a step (0-based)."""
-        warm_up = min(1.0, (step + 1) / self.warm_up_steps)
+        warm_up = self.peak * min(1.0, (step + 1) / self.warm_up_steps)
         if self.decay_from is None or step < self.decay_from:
             return warm_up
         return warm_up * (1 - math.sqrt(min(1.0, (step - self.decay_from) / max(1, self.decay_steps))))
@@ -88,7 +89,7 @@ def share_of(slots: list[Slot], rank: int, workers: int) -> list[Slot]:
 def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Approximately U V^T of the matrix's singular value decomposition U S V^T."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
+    x = matrix
     x = x / (x.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     if tall:
@@ -96,7 +97,7 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     for _ in range(iterations):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).float()
+    return x.T if tall else x
 
 
 def update(
