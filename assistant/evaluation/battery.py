@@ -1,11 +1,11 @@
-"""The probe battery: questions with rules for a good last answer, split by a fixed hash into two dev parts and a sealed one.
+"""The probe battery: questions with rules for a good last answer, split by a hash into dev parts and a sealed part.
 
-`battery.txt` holds `[category] =/> unwanted` lines and `first turn >> second turn => wanted && wanted =/> unwanted`. The
-model answers every turn itself; in its last answer a word must begin like each wanted pattern and none like an unwanted
-one, be it the probe's own or its category's.
+`battery.txt` holds `[category] =/> unwanted` lines and `first turn >> second turn => wanted && wanted =/> unwanted`.
+The model answers every turn itself; in its last answer a word must begin like each wanted pattern and none like an
+unwanted one, be it the probe's own or its category's.
 
-The sealed part is never looked at while a model is developed: `read_battery` gives it only to a caller that asks for it by
-name, and the reports of it hold totals, not questions.
+The sealed part is never looked at while a model is developed: `read_battery` gives it only to a caller that asks for it
+by name, and the reports of it hold totals, not questions.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def normalised(text: str) -> str:
 
 
 def all_turns(path: Path = BATTERY_FILE) -> frozenset[str]:
-    """Every turn of every part, normalised: what a training set must not contain (longer ones; `thanks` is nobody's)."""
+    """Every longer turn of every part, normalised: what a training set must not contain."""
     turns = (normalised(turn) for probe in _parse(path) for turn in probe.turns)
     return frozenset(turn for turn in turns if len(turn.split()) >= 4)
 

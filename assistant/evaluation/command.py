@@ -16,6 +16,7 @@ from assistant.evaluation.battery import PARTS as BATTERY_PARTS
 from assistant.evaluation.report import PARTS, Evaluation, Options, evaluate, store
 from assistant.evaluation.table import plot, table
 from assistant.evaluation.talker import Progress, Talker, silent
+from assistant.models.states import read_tuned_state
 from assistant.models.store import EMBEDDED, Store
 from backends.base import Backend
 
@@ -26,16 +27,21 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("model", default=EMBEDDED)
 @click.option("--backend", "backends", multiple=True, help="Where to run it; may be repeated.  [default: reference]")
-@click.option("--precision", "precisions", multiple=True, help="fp32, int8, ...; may be repeated.  [default: as stored]")
+@click.option(
+    "--precision", "precisions", multiple=True, help="fp32, int8, ...; may be repeated.  [default: as stored]"
+)
 @click.option("--only", "parts", multiple=True, type=click.Choice(PARTS), help="Measure this part; may be repeated.")
 @click.option("--data", type=FOLDER, help="Folder with goemotions/ and clinc/, for feelings and limits.")
 @click.option("--rated", type=FOLDER, help="Folder of the rated sets in VADER's source package (hutto_ICWSM_2014).")
 @click.option("--lambada", type=FILE, help='JSON Lines of {"text": ...}: guess the last word of each.')
+@click.option("--state", "state_file", type=FILE, help="A state-tuned .pth that every context starts from.")
 @click.option("--dialogues", type=FILE, help='JSON Lines of {"turns": [[user, reply], ...]} for the perplexity.')
 @click.option("--battery", "battery_part", default=DEV, show_default=True, type=click.Choice([DEV, *BATTERY_PARTS[:2]]))
 @click.option("--sealed", is_flag=True, help="Ask the sealed third of the battery. Not while a model is in the making.")
 @click.option("--greedy-only", is_flag=True, help="Do not ask the battery a second time with sampled answers.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many examples of each set, for a quick look.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Only the first so many examples of each set, for a quick look."
+)
 @click.option("--failures", is_flag=True, help="List the probes that were not answered well.")
 @click.option("--no-store", is_flag=True, help="Do not keep the results.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -47,6 +53,7 @@ def command(
     data: Path | None,
     rated: Path | None,
     lambada: Path | None,
+    state_file: Path | None,
     dialogues: Path | None,
     battery_part: str,
     sealed: bool,
@@ -72,11 +79,11 @@ def command(
     results: list[Evaluation] = []
     for name in backends or ("reference",):
         for precision in precisions or ("auto",):
-            result, outcomes = _run(model, name, precision, options)
+            result, outcomes = _run(model, name, precision, options, state_file)
             results.append(result)
             if failures:
                 _list_failures(outcomes)
-            if not no_store and limit is None:
+            if not no_store and limit is None and state_file is None:
                 store(result)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(results), indent=2).decode())
@@ -85,15 +92,18 @@ def command(
     click.echo(plot(results))
 
 
-def _run(model: str, backend_name: str, precision: str, options: Options) -> tuple[Evaluation, dict[str, BatteryScore]]:
+def _run(
+    model: str, backend_name: str, precision: str, options: Options, state_file: Path | None
+) -> tuple[Evaluation, dict[str, BatteryScore]]:
     loaded = Store().open(model, precision)
+    initial = read_tuned_state(state_file, loaded.weights.config) if state_file else None
     backend = _backend(backend_name)
     try:
         if loaded.weights.precision not in backend.info.precisions:
             why = f"it takes {', '.join(backend.info.precisions)}"
             raise UsageError(f"{backend_name} does not run {loaded.weights.precision}", why=why)
         with _progress(f"{model} {loaded.weights.precision} on {backend_name}") as progress:
-            return evaluate(Talker(backend, loaded, progress), options)
+            return evaluate(Talker(backend, loaded, progress, initial), options)
     finally:
         backend.close()
 

@@ -1,8 +1,8 @@
 """Naming feelings: GoEmotions' test split in seven labels, and valence beside VADER on GoEmotions and on other domains.
 
-A model of ours is asked by `Feeling:` and the logits of seven labels; any other model by a question in its own template.
-Sources: GoEmotions (Demszky et al., 2020, arXiv 2005.00547) and its grouping of fine labels; VADER and its four sets rated
-by people (Hutto and Gilbert, ICWSM 2014), which come with the source package of vaderSentiment.
+A model of ours is asked by `Feeling:` and the logits of seven labels; any other model by a question in its own
+template. Sources: GoEmotions (Demszky et al., 2020, arXiv 2005.00547) and its grouping of fine labels; VADER and its
+four sets rated by people (Hutto and Gilbert, ICWSM 2014), which come with the source package of vaderSentiment.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from assistant.evaluation.talker import Talker
 
 LABELS = ["happy", "sad", "angry", "scared", "surprised", "disgusted", "neutral"]
 POSITIVE, NEGATIVE = {"happy"}, {"sad", "angry", "scared", "disgusted"}
-GOEMOTIONS_NAMES = (
-    "admiration amusement anger annoyance approval caring confusion curiosity desire disappointment disapproval disgust "
-    "embarrassment excitement fear gratitude grief joy love nervousness optimism pride realization relief remorse sadness "
-    "surprise neutral"
-).split()
+GOEMOTIONS_NAMES = [
+    "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
+    "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
+    "love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise",
+    "neutral",
+]  # fmt: skip
 GOEMOTIONS_GROUPS = {
     "happy": "admiration amusement approval caring desire excitement gratitude joy love optimism pride relief",
     "sad": "sadness disappointment embarrassment grief remorse",
@@ -99,7 +100,9 @@ def feeling_prompt(talker: Talker, text: str) -> str:
     one_line = re.sub(r"\s+", " ", text).strip()
     if talker.model.manifest.template == "embedded":
         return f"User: {one_line}\n\nFeeling:"
-    question = f'Which one of these feelings does the text express: {", ".join(LABELS)}? Answer with one word. "{one_line}"'
+    question = (
+        f'Which one of these feelings does the text express: {", ".join(LABELS)}? Answer with one word. "{one_line}"'
+    )
     return talker.prompt(question)
 
 

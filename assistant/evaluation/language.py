@@ -1,7 +1,7 @@
 """How well a model predicts text: perplexity of held-out dialogues, and LAMBADA-style last words from a file.
 
-`held_out.jsonl` holds dialogues by phrasings that no training set contains, one `{"turns": [[user, reply], ...]}` a line.
-Only the replies count. Bits per byte compares models of different vocabularies, perplexity per token does not.
+`held_out.jsonl` holds dialogues by phrasings that no training set contains, one `{"turns": [[user, reply], ...]}` a
+line. Only the replies count. Bits per byte compares models of different vocabularies, perplexity per token does not.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def score_replies(talker: Talker, path: Path = HELD_OUT_FILE, limit: int | None 
             size += len(f" {reply}{separator}".encode())
         sequences.append(tokens)
         masks.append(np.array(mask[1:]))
-    losses = np.concatenate([row[mask] for row, mask in zip(talker.losses(sequences, "perplexity"), masks, strict=True)])
+    losses = np.concatenate(
+        [row[mask] for row, mask in zip(talker.losses(sequences, "perplexity"), masks, strict=True)]
+    )
     mean = float(losses.mean())
     return {
         "tokens": int(losses.size),
@@ -94,4 +96,8 @@ def score_last_words(talker: Talker, path: Path, limit: int | None = None) -> di
             logits, state = talker.read([token], state)
         right += greedy
         talker.progress("last words", index + 1, len(sequences))
-    return {"examples": len(sequences), "accuracy": right / len(sequences), "perplexity": math.exp(total / len(sequences))}
+    return {
+        "examples": len(sequences),
+        "accuracy": right / len(sequences),
+        "perplexity": math.exp(total / len(sequences)),
+    }

@@ -1,7 +1,7 @@
 """Does a model know its limits: out-of-scope requests it must admit not to know, and known things it must not refuse.
 
-The requests are the second half of CLINC-150's out-of-scope test split (Larson et al., 2019, arXiv 1909.02027); the first half
-may be in a training set.
+The requests are the second half of CLINC-150's out-of-scope test split (Larson et al., 2019, arXiv 1909.02027); the
+first half may be in a training set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from assistant.evaluation.talker import Talker
 
 ADMITS = re.compile(
     r"\b(don't know|do not know|can't|cannot|not sure|never heard|no idea|offline|too small|beyond me|not able|unable|"
-    r"no internet|no (map|clock|calendar|news)|not a doctor|won't guess|won't help|calculator|sorry, i|only know|bad at)\b",
+    r"no internet|no (map|clock|calendar|news)|not a doctor|won't guess|won't help|calculator|sorry, i|only know|"
+    r"bad at)\b",
     re.IGNORECASE,
 )
 KNOWN = ("facts", "small talk", "self", "advice", "memory")  # battery categories in which to admit a limit is wrong

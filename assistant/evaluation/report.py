@@ -76,7 +76,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if unknown := set(self.parts) - set(PARTS):
-            raise UsageError(f"nothing to measure is called {sorted(unknown)[0]!a}", hint=f"There is: {', '.join(PARTS)}")
+            raise UsageError(
+                f"nothing to measure is called {sorted(unknown)[0]!a}", hint=f"There is: {', '.join(PARTS)}"
+            )
 
 
 def chance_level(result: BatteryScore, rounds: int = 20, seed: int = 0) -> float:
@@ -172,7 +174,7 @@ def store(result: Evaluation, folder: Path | None = None) -> Path:
 
 
 def quality(model: str, source_sha256: str, backend: str, precision: str, folder: Path | None = None) -> float | None:
-    """The greedy battery share in [0, 1] that was measured for exactly this model, or None: the solver's quality floor."""
+    """The greedy battery share in [0, 1] measured for exactly this model, or None: for the solver's quality floor."""
     found = stored(model, folder).get(f"{backend}/{precision}")
     if found is None or found.source_sha256 != source_sha256 or "greedy" not in found.battery:
         return None

@@ -36,8 +36,10 @@ class _Lane:
 class Talker:
     """One loaded model on one backend; it keeps nothing between calls."""
 
-    def __init__(self, backend: Backend, model: LoadedModel, progress: Progress = silent):
+    def __init__(self, backend: Backend, model: LoadedModel, progress: Progress = silent, initial: State | None = None):
+        """`initial`: what every context starts from, such as a tuned state; zeros if none is given."""
         self.backend, self.model, self.progress = backend, model, progress
+        self._initial = initial or State(model.weights.config)
         backend.load(model.weights)
         self._stops = [stop.encode() for stop in model.template.stops]
 
@@ -47,7 +49,7 @@ class Talker:
 
     def read(self, tokens: Sequence[int], state: State | None = None) -> tuple[np.ndarray, State]:
         """Logits f32[V] after the tokens, and the state there."""
-        state = state or State(self.model.weights.config)
+        state = state or self._initial.copy()
         return self.backend.prefill(np.asarray(tokens, np.int32), state).logits, state
 
     def prompt(self, said: str) -> str:
@@ -119,7 +121,7 @@ class Talker:
         todo, done = sum(map(len, sequences)), 0
         for start in range(0, len(order), LANES):
             part = order[start : start + LANES]
-            states = [State(self.model.weights.config) for _ in part]
+            states = [self._initial.copy() for _ in part]
             found: list[list[float]] = [[] for _ in part]
             for step in range(len(sequences[part[0]]) - 1):
                 live = [row for row, i in enumerate(part) if step + 1 < len(sequences[i])]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from assistant.errors import ModelFileError, UsageError
 from assistant.models.atomic import replacing
 from assistant.models.gguf_file import GgufFile
+from assistant.models.lora import merged, read_adapter
 from assistant.models.manifest import (
     MANIFEST_FILE,
     VOCABULARY_FILE,
@@ -47,6 +48,8 @@ class Options(NamedTuple):
     precision: str = "auto"
     template: str | None = None
     licence: str | None = None
+    lora: Path | None = None  # an adapter to merge
+    lora_alpha: float = 64.0
 
 
 class Vocabulary(NamedTuple):
@@ -79,9 +82,12 @@ def build_model(
 
     step = stage(progress, "reading", source_file.stat().st_size)
     origin = record_of(source_file, step)
-    step = stage(progress, f"converting to {precision}", source.weights.nbytes)
+    weights = source.weights
+    if options.lora:
+        weights = merged(weights, read_adapter(options.lora), options.lora_alpha, options.lora)
+    step = stage(progress, f"converting to {precision}", weights.nbytes)
     try:
-        packed = pack(source.weights, precision, origin.sha256, step)
+        packed = pack(weights, precision, origin.sha256, step)
     except ModelFileError as error:
         error.where = error.where or str(source_file)  # packing knows tensors, not files
         raise

@@ -84,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--out", type=Path, required=True)
     data.add_argument("--vocabulary", type=int, default=4096)
-    data.add_argument("--vocabulary-file", type=Path, help="keep to these tokens: those of a run that will read the data")
+    data.add_argument(
+        "--vocabulary-file", type=Path, help="keep to these tokens: those of a run that will read the data"
+    )
     data.add_argument("--dialogues", type=int, default=120_000)
     data.add_argument("--seed", type=int, default=0)
     data.set_defaults(run_command=_data)

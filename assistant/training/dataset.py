@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.errors import UsageError
-from assistant.training import sources
-from assistant.training.dialogues import DialogueWriter
 from assistant.evaluation.battery import all_turns, normalised
 from assistant.evaluation.limits import out_of_scope_test
+from assistant.training import sources
+from assistant.training.dialogues import DialogueWriter
 from assistant.training.documents import (
     CONTEXT,
     TURN_END,

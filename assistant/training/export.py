@@ -1,4 +1,4 @@
-"""From a checkpoint to BlinkDL's `.pth` in float32 and bfloat16, the vocabulary and the numbers of the run."""
+"""From a checkpoint to BlinkDL's `.pth` in float32 and bfloat16, GGUF, the vocabulary and the numbers of the run."""
 
 import json
 import math
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from assistant.training.documents import load_rows
+from assistant.training.gguf_export import write_gguf
 from assistant.training.model import from_weights
 from assistant.training.trainer import CHECKPOINT_FILE, held_out_loss
 
@@ -71,13 +72,15 @@ def write_metrics(out: Path, metrics: dict) -> dict:
 
 
 def export(run: Path, data: Path, out: Path) -> dict:
-    """Write `model.pth`, `model.bf16.pth`, `vocab.txt` and the metrics; return those in short."""
+    """Write `model.pth`, `model.bf16.pth`, `model.gguf`, `vocab.txt` and the metrics; return those in short."""
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = torch.load(run / CHECKPOINT_FILE, weights_only=True)
     weights = checkpoint["weights"]
     torch.save(blinkdl_weights(weights, torch.float32), out / "model.pth")
     torch.save(blinkdl_weights(weights, torch.bfloat16), out / "model.bf16.pth")
     shutil.copyfile(data / "vocab.txt", out / "vocab.txt")
+    plain = {name: tensor.numpy() for name, tensor in blinkdl_weights(weights, torch.float32).items()}
+    write_gguf(plain, out / "vocab.txt", out / "model.gguf")
     metrics = metrics_of(run, data, weights, checkpoint)
     metrics["parity_with_rwkv_package"] = difference_from_rwkv_package(
         out / "model.pth", load_rows(data, "held_out").tokens[0]

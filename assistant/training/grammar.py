@@ -10,9 +10,9 @@ A grammar file holds blocks. A line that starts with a space continues the line 
     answer: You're welcome!              ... and what is answered to it
 
 `|` separates alternatives, `(a|b|)` chooses inside one, `{table}` is a row's first field and `{table.1}` its second.
-A row is drawn once per exchange, so a slot keeps its value over turns; `{table2}` draws a second, other row. A row may hold
-slots itself. In a facts file a line `? question | question => answer | answer` is a whole block of its own.
-`facts.txt` and `facts-more.txt` are one file in two parts: a block or a table that stands in both gets the lines of both.
+A row is drawn once per exchange, so a slot keeps its value over turns; `{table2}` draws a second, other row. A row may
+hold slots itself. In a facts file a line `? question | question => answer | answer` is a whole block of its own.
+`facts.txt` and `facts-more.txt` are one file in two parts: a block or table that stands in both gets the lines of both.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The `{some_...}` slots: wide pools of names, places, jobs and things, so that copying has to be learnt, not the words.
+"""The `{some_...}` slots: wide pools of names, places, jobs and things, so that copying is learnt and not the words.
 
 With the data folder they hold thousands of real words from dariusk/corpora (CC0); without it those of the grammar's own
 tables. A share of the draws is invented, so that no pool can be learnt by heart.
@@ -17,23 +17,7 @@ Draw = Callable[[random.Random], tuple[str, ...]]
 PLAIN = re.compile(r"[A-Za-z][a-z]+(?:[ '-][A-Za-z][a-z]+){0,2}")
 LONGEST = 24
 PLACES = ["under", "behind", "next to", "on", "in", "inside", "below", "near", "on top of", "in front of"]
-ROOM_THINGS = """the shelf|the bed|the sofa|the fridge|the red box|the old chest|the drawer|the cupboard|the window|the door
-|the piano|the flowerpot|the stove|the mirror|the desk|the kitchen table|the blue bag|the basket|the carpet|the bookcase
-|the garage|the cellar|the attic|the car|my coat|the hall|the bathroom|the shed|the garden|the tree|the bench|the stairs
-|the mailbox|the lamp|the second drawer|my jacket|the toolbox|the office|the washing machine|level two|level five
-|the third floor|the green cabinet|the doormat|the sink|the wardrobe|my backpack|the laundry basket"""
-TEAMS = """Otters|Falcons|Red Foxes|Night Owls|Comets|Pirates|Wolves|Blue Whales|Thunder|Hornets|Vikings|Badgers|Sharks
-|Rockets|Dragons|Lynxes|Ravens|Bisons|Cobras|Knights|Panthers|Stags|Swans|Tornados|Meteors|Kites|Herons|Rhinos|Turtles"""
-INSTRUMENTS = """guitar|piano|violin|drums|flute|trumpet|cello|saxophone|harp|clarinet|oboe|tuba|trombone|banjo|ukulele|organ
-|accordion|harmonica|bassoon|viola|double bass|bagpipes|mandolin|recorder|xylophone|lute|sitar|bass guitar|French horn"""
-HOBBIES = """carving spoons|collecting stamps|birdwatching|model trains|pottery|salsa dancing|tap dancing|chess|poker|archery
-|fencing|rowing|sailing|surfing|judo|karate|bowling|darts|origami|calligraphy|embroidery|crochet|quilting|woodwork
-|metalwork|beekeeping|brewing beer|bonsai|astronomy|hiking|geocaching|scuba diving|kayaking|skating|juggling|magic tricks
-|crossword puzzles|jigsaw puzzles|writing poems|blogging|drawing comics|painting|knitting|baking bread|cooking|gardening
-|running|cycling|swimming|reading|photography|playing cards|board games|video games|singing in a choir|acting|yoga
-|meditation|climbing|skiing|snowboarding|horse riding|fishing|camping|travelling|restoring cars|repairing clocks"""
-ANIMALS = "dog|cat|horse|rabbit|owl|fox|wolf|bear|tiger|lion|snake|frog|eagle|whale|shark|penguin|camel|giraffe|zebra|otter"
-THINGS = "umbrella|passport|hammer|ladder|notebook|suitcase|kettle|scarf|ring|lamp|camera|radio|bottle|ticket|key|wallet"
+NUMBERS = "one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
 
 
 def _strings(value: object) -> list[str]:
@@ -52,10 +36,6 @@ def _words(data: Path, file: str, key: str | None = None) -> list[str]:
     return [text for text in texts if PLAIN.fullmatch(text) and len(text) <= LONGEST and not FORBIDDEN.search(text)]
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.replace("\n", "").split("|")]
-
-
 def _firsts(tables: dict, name: str) -> list[str]:
     return [row[0] for row in tables.get(name, []) if "{" not in row[0]]
 
@@ -69,14 +49,21 @@ def _drawing(words: list[str], invented: Draw | None = None, share: float = 0.0)
     return draw
 
 
-def _where(rng: random.Random) -> tuple[str]:
-    return (f"{rng.choice(PLACES)} {rng.choice(_listed(ROOM_THINGS))}",)
+def _placing(things: list[str]) -> Draw:
+    return lambda rng: (f"{rng.choice(PLACES)} {rng.choice(things)}",)
 
 
 def _clock(rng: random.Random) -> tuple[str]:
-    hour, words = rng.randint(1, 12), "one two three four five six seven eight nine ten eleven twelve".split()
-    forms = [f"{hour}", f"{hour} o'clock", words[hour - 1], f"half past {words[hour - 1]}", f"{hour}:{rng.randint(1, 5)}0"]
-    return (rng.choice([*forms, f"quarter to {words[hour - 1]}", f"{hour} in the morning", f"{hour} pm"]),)
+    hour = rng.randint(1, 12)
+    word = NUMBERS[hour - 1]
+    forms = [
+        f"{hour}",
+        f"{hour} o'clock",
+        word,
+        f"half past {word}",
+        f"{hour}:{rng.randint(1, 5)}0",
+    ]
+    return (rng.choice([*forms, f"quarter to {word}", f"{hour} in the morning", f"{hour} pm"]),)
 
 
 def pools(tables: dict, data: Path | None) -> dict[str, Draw]:
@@ -84,7 +71,12 @@ def pools(tables: dict, data: Path | None) -> dict[str, Draw]:
     names, pets, cities = (_firsts(tables, name) for name in ("first_name", "pet_name", "city"))
     cities += [row[1] for row in tables.get("capital", [])]
     last_names, jobs = ["Miller", "Weber", "Rossi", "Novak", "Tanaka", "Okafor"], _firsts(tables, "job")
-    foods, colors, things, animals = _firsts(tables, "food"), _firsts(tables, "color"), _listed(THINGS), _listed(ANIMALS)
+    foods, colors, things, animals = (
+        _firsts(tables, "food"),
+        _firsts(tables, "color"),
+        _firsts(tables, "thing_name"),
+        _firsts(tables, "animal_name"),
+    )
     if data:
         people = ["humans/celebrities", "humans/scientists", "humans/britishActors", "humans/wrestlers"]
         names += [text.split()[0] for file in people for text in _words(data, file) if " " in text]
@@ -96,7 +88,9 @@ def pools(tables: dict, data: Path | None) -> dict[str, Draw]:
         jobs += [job for job in _words(data, "humans/occupations") if job.count(" ") <= 1]
         for file in ("fruits", "fish", "herbs_n_spices", "breads_and_pastries", "vegetables", "menuItems"):
             foods += [food.lower() for food in _words(data, f"foods/{file}") if food.count(" ") <= 1]
-        colors += [color.lower() for color in _words(data, "colors/xkcd", "color") + _words(data, "colors/crayola", "color")]
+        colors += [
+            color.lower() for color in _words(data, "colors/xkcd", "color") + _words(data, "colors/crayola", "color")
+        ]
         things += _words(data, "objects/objects") + _words(data, "objects/clothing")
         animals += _words(data, "animals/common")
     return {
@@ -108,13 +102,13 @@ def pools(tables: dict, data: Path | None) -> dict[str, Draw]:
         "some_food": _drawing(foods),
         "some_color": _drawing(colors),
         "some_thing": _drawing([thing for thing in things if not thing.endswith("s")], invented_word, 0.1),
-        "some_hobby": _drawing(_listed(HOBBIES)),
+        "some_hobby": _drawing(_firsts(tables, "wide_hobby")),
         "some_animal": _drawing(animals),
-        "some_instrument": _drawing(_listed(INSTRUMENTS)),
-        "some_where": _where,
+        "some_instrument": _drawing(_firsts(tables, "wide_instrument")),
+        "some_where": _placing(_firsts(tables, "room_thing")),
         "some_age": lambda rng: (str(rng.randint(5, 99)),),
         "some_year": lambda rng: (str(rng.randint(1925, 2026)),),
         "some_number": lambda rng: (str(rng.randint(1, rng.choice([20, 99, 999, 9999]))),),
-        "team": _drawing(_listed(TEAMS)),
+        "team": _drawing(_firsts(tables, "team_name")),
         "clock": _clock,
     }

@@ -55,6 +55,20 @@ class Source:
     use: str
 
 
+CORPORA_FILES = [
+    *(
+        f"humans/{name}"
+        for name in ("celebrities", "scientists", "britishActors", "wrestlers", "authors", "occupations")
+    ),
+    *(f"animals/{name}" for name in ("dog_names", "common")),
+    *(f"geography/{name}" for name in ("us_cities", "english_towns_cities", "norwegian_cities")),
+    *(
+        f"foods/{name}"
+        for name in ("fruits", "fish", "herbs_n_spices", "breads_and_pastries", "vegetables", "menuItems")
+    ),
+    *(f"colors/{name}" for name in ("xkcd", "crayola")),
+    *(f"objects/{name}" for name in ("objects", "clothing")),
+]
 SOURCES = [
     Source(
         "GoEmotions",
@@ -86,15 +100,7 @@ SOURCES = [
     ),
     Source(
         "Corpora",
-        tuple(
-            f"corpora/{file}.json"
-            for file in (
-                "humans/celebrities humans/scientists humans/britishActors humans/wrestlers humans/authors "
-                "humans/occupations animals/dog_names animals/common geography/us_cities geography/english_towns_cities "
-                "geography/norwegian_cities foods/fruits foods/fish foods/herbs_n_spices foods/breads_and_pastries "
-                "foods/vegetables foods/menuItems colors/xkcd colors/crayola objects/objects objects/clothing"
-            ).split()
-        ),
+        tuple(f"corpora/{file}.json" for file in CORPORA_FILES),
         "CC0-1.0",
         "dariusk/corpora",
         "names of people, places, jobs and things that users tell; capitals",

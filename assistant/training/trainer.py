@@ -262,7 +262,8 @@ def bfloat16_is_faster(size: int = 512, repeats: int = 5) -> bool:
 
 
 def train(run: Run) -> list[dict]:
-    """Train, or go on, until `steps`, `minutes` or a signal; writes `checkpoint.pt`, `history.json`; returns the latter.
+    """Train, or go on, until `steps`, `minutes` or a signal; writes `checkpoint.pt`, `history.json`; returns the
+    latter.
 
     Raises UsageError if the data's vocabulary is not the run's.
     """
@@ -339,7 +340,9 @@ def train(run: Run) -> list[dict]:
         worker.join()
     bar.close()
     seconds = progress.seconds - seconds_before
-    print(f"{step - first_step} steps in {seconds:.0f} s, {(step - first_step) * tokens_per_step / seconds:.0f} tokens/s")
+    print(
+        f"{step - first_step} steps in {seconds:.0f} s, {(step - first_step) * tokens_per_step / seconds:.0f} tokens/s"
+    )
     return history
 
 
