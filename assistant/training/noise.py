@@ -199,7 +199,7 @@ def as_typed(text: str, rng: random.Random, exact: bool = False) -> str:
         text = text.rstrip(".!?") + rng.choice(CLOSERS)
     if rng.random() < (0.1 if exact else 0.25):
         text = text.lower()
-    if rng.random() < 0.08:
+    if not exact and rng.random() < 0.08:
         text = text.replace("'", "")
     if not exact and rng.random() < 0.08:
         text = _typo(text, rng)
