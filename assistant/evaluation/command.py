@@ -97,7 +97,7 @@ def _run(
 ) -> tuple[Evaluation, dict[str, BatteryScore]]:
     loaded = Store().open(model, precision)
     initial = read_tuned_state(state_file, loaded.weights.config) if state_file else None
-    backend = _backend(backend_name)
+    backend = make_backend(backend_name)
     try:
         if loaded.weights.precision not in backend.info.precisions:
             why = f"it takes {', '.join(backend.info.precisions)}"
@@ -108,7 +108,8 @@ def _run(
         backend.close()
 
 
-def _backend(name: str) -> Backend:
+def make_backend(name: str) -> Backend:
+    """A backend by its entry-point name. Raises UsageError, AssistantError."""
     from importlib.metadata import entry_points
 
     found = {entry.name: entry for entry in entry_points(group="assistant.backends")}

@@ -1,4 +1,4 @@
-"""The command line of the recipe: `python -m assistant.training data|train|finish|export|probe`."""
+"""The command line of the recipe: `python -m assistant.training data|train|finish|export|card`."""
 
 import argparse
 import json
@@ -66,12 +66,16 @@ def _export(options: argparse.Namespace) -> None:
     print(json.dumps(export(options.run, options.data, options.out), indent=1))
 
 
-def _probe(options: argparse.Namespace) -> None:
-    from assistant.training.probe import report
+def _card(options: argparse.Namespace) -> None:
+    from assistant.evaluation.command import make_backend
+    from assistant.evaluation.talker import Talker
+    from assistant.evaluation.transcripts import transcripts
+    from assistant.models.store import Store
+    from assistant.training.card import read_evaluations, read_metrics, write_card
 
-    print(
-        json.dumps(report(options.model, options.vocabulary, options.data, options.verbose, options.metrics), indent=1)
-    )
+    talker = Talker(make_backend("reference"), Store().open(options.model, options.precision))
+    evaluations, sealed = read_evaluations(options.evaluation), read_evaluations(options.sealed)
+    options.out.write_text(write_card(read_metrics(options.metrics), evaluations, transcripts(talker), sealed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,15 +126,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True)
     export.set_defaults(run_command=_export)
 
-    probe = commands.add_parser("probe", help="ask the probe questions and score the answers")
-    probe.add_argument("--model", type=Path, required=True)
-    probe.add_argument("--vocabulary", type=Path, required=True)
-    probe.add_argument(
-        "--data", type=Path, help="folder of the permissive data sets, to measure feelings on GoEmotions' test split"
+    card = commands.add_parser(
+        "card", help="write the model card from the numbers of export and `assistant eval --json`"
     )
-    probe.add_argument("--metrics", type=Path, help="a metrics.json of `export` to add the scores to")
-    probe.add_argument("--verbose", action="store_true", help="print every answer")
-    probe.set_defaults(run_command=_probe)
+    card.add_argument("--model", required=True, help="name in the store, for the dialogues")
+    card.add_argument("--precision", default="int8")
+    card.add_argument("--metrics", type=Path, required=True, help="metrics.json of `export`")
+    card.add_argument("--evaluation", type=Path, required=True, help="JSON of `assistant eval MODEL --json`")
+    card.add_argument("--sealed", type=Path, help="the same with --sealed")
+    card.add_argument("--out", type=Path, required=True)
+    card.set_defaults(run_command=_card)
     return parser
 
 

@@ -65,8 +65,6 @@ def write_metrics(out: Path, metrics: dict) -> dict:
     for key, value in metrics.items():
         parts = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
         numbers |= {name: part for name, part in parts.items() if isinstance(part, int | float | str)}
-    by_category = metrics.get("probe", {}).get("by_category", {})
-    numbers |= {f"probe.{name}": score for name, score in by_category.items()}
     (out / "numbers.json").write_text(json.dumps(numbers, indent=1))
     return numbers
 
