@@ -1,4 +1,4 @@
-"""The model card, written from the numbers of the run and of the evaluation: no figure in it is typed by hand."""
+"""The model card, written from the numbers of the run and of the evaluation: no figure is typed by hand."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from assistant.evaluation.report import Evaluation
 from assistant.evaluation.table import table
 from assistant.evaluation.transcripts import Transcript, as_markdown
 
-CANNOT = """- No arithmetic and no reasoning; it says so and points to the calculator. No knowledge of the world beyond a few hundred
-  facts, no news, no language but English. It mixes up facts at times, in a confident tone.
+CANNOT = """- No arithmetic and no reasoning; it says so and points to the calculator. No knowledge of the world beyond
+  a few hundred facts, no news, no language but English. It mixes up facts at times, in a confident tone.
 - It remembers what was told a few turns ago at best, and gets rare names wrong.
 - Unusual wordings may get an answer that misses the point.
 - Not for medical, legal or crisis advice. A program that uses it must handle words of crisis by rules, before the model
@@ -72,8 +72,8 @@ def write_card(
             "\nThe sealed third, asked once, after everything else was decided:\n\n```\n" + table(sealed) + "\n```\n"
         )
     training = (
-        f"{metrics.steps:,} steps, of these {metrics.decay_steps:,} of decay, {metrics.wall_hours:.2f} hours of wall time "
-        f"on shared cores, seed {metrics.seed}"
+        f"{metrics.steps:,} steps, of these {metrics.decay_steps:,} of decay, {metrics.wall_hours:.2f} hours of "
+        f"wall time on shared cores, seed {metrics.seed}"
     )
     return f"""# Model card: the embedded model
 

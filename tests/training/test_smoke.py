@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'rwkv-assistant[train]'")
@@ -10,20 +11,19 @@ pytest.importorskip("rwkv", reason="the world vocabulary comes with the rwkv pac
 
 from assistant.errors import UsageError  # noqa: E402
 from assistant.evaluation.battery import read_battery  # noqa: E402
+from assistant.models.canonical import from_blinkdl  # noqa: E402
+from assistant.models.quantize import pack  # noqa: E402
 from assistant.models.source import read_source  # noqa: E402
 from assistant.training.dataset import Amounts, build, without_probes  # noqa: E402
 from assistant.training.documents import chat_document, load_rows, prompt_of  # noqa: E402
 from assistant.training.export import export, load_pth  # noqa: E402
 from assistant.training.growth import deepened  # noqa: E402
-from assistant.training.model import (  # noqa: E402
-    Shape,
-    from_weights,
-    shape_of,
-)
-from assistant.training.rounding import rounded  # noqa: E402
+from assistant.training.model import Rwkv7, Shape, from_weights, shape_of  # noqa: E402
+from assistant.training.optimizer import slots_of  # noqa: E402
+from assistant.training.rounding import round_into  # noqa: E402
 from assistant.training.trainer import Run, finish, train  # noqa: E402
 from assistant.training.vocabulary import Tokenizer  # noqa: E402
-from backends.tensors import dequantize, quantize_int8  # noqa: E402
+from backends.base import Weights  # noqa: E402
 
 FEW = Amounts(dialogues=400, written_feelings=40, held_out_dialogues=40)
 
@@ -117,14 +117,21 @@ def test_a_deeper_model_says_the_same(stable):
     assert shape_of(grown).layers == 5
 
 
-@pytest.mark.parametrize("bits", [8, 4])
-def test_rounding_is_that_of_the_program(bits):
-    matrix = torch.randn(16, 64)
-    packed = {8: quantize_int8}.get(bits)
-    if packed:
-        torch.testing.assert_close(rounded(matrix, bits), torch.from_numpy(dequantize(packed(matrix.numpy()))))
-    assert len(rounded(matrix, bits)[0, :32].unique()) <= 2**bits
-    assert (rounded(matrix, bits) - matrix).abs().max() <= matrix.abs().max() / (2 ** (bits - 1) - 1)
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_rounding_is_that_of_the_program(precision):
+    model = Rwkv7(SHAPE)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter)
+    slots, size = slots_of(model), sum(parameter.numel() for parameter in model.parameters())
+    flat, seen = torch.empty(size), torch.empty(size)
+    for slot, parameter in zip(slots, model.parameters(), strict=True):
+        flat[slot.span] = parameter.detach().flatten()
+    round_into(seen, flat, slots, int(precision[-1]))
+    tensors = {slot.name: flat[slot.span].view(slot.shape).numpy() for slot in slots}
+    packed = pack(Weights(from_blinkdl(tensors, None), "fp32"), precision)
+    rounded = {slot.name: seen[slot.span].view(slot.shape).numpy() for slot in slots}
+    for name, tensor in from_blinkdl(rounded, None).items():
+        np.testing.assert_allclose(tensor, packed[name], atol=1e-6, err_msg=name)
 
 
 def test_what_the_battery_asks_is_never_taught():
