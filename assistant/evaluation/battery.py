@@ -81,10 +81,47 @@ def normalised(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
 
 
-def all_turns(path: Path = BATTERY_FILE) -> frozenset[str]:
-    """Every longer turn of every part, normalised: what a training set must not contain."""
-    turns = (normalised(turn) for probe in _parse(path) for turn in probe.turns)
-    return frozenset(turn for turn in turns if len(turn.split()) >= 4)
+STOP_WORDS = frozenset(
+    (
+        "a about all am an and any are as at be but can could did do does for from get go going got had has have he hello "
+        "her hey hi him his how i if in is it just let m me more much my no not now of off ok okay on one or our out "
+        "please s she so some t tell than that the their them then there they this to too up us very was we well were "
+        "what when where which who why will with would you your don dont cant im ive whats ll re ve d really right many"
+    ).split()
+)
+LEAST_CONTENT_WORDS = 3  # of a probe's turn; `thanks` and `my name is ...` are nobody's
+NEAR = 0.6  # share of content words that two turns have in common, counted on either side
+
+
+def content_words(text: str) -> frozenset[str]:
+    return frozenset(normalised(text).split()) - STOP_WORDS
+
+
+class ProbeFilter:
+    """Tells whether a sentence is a probe's turn or nearly one: a training set must hold none of them.
+
+    Near is meant by content words, on both sides; for facts only the very words count, since who is to know the capital
+    of Norway must have read of it.
+    """
+
+    def __init__(self, path: Path = BATTERY_FILE):
+        probes = _parse(path)
+        self._exact = {
+            normalised(turn) for probe in probes for turn in probe.turns if len(normalised(turn).split()) >= 4
+        }
+        self._near: dict[str, list[frozenset[str]]] = {}
+        for words in {content_words(turn) for probe in probes if probe.category != "facts" for turn in probe.turns}:
+            if len(words) >= LEAST_CONTENT_WORDS:
+                for word in words:
+                    self._near.setdefault(word, []).append(words)
+
+    def resembles(self, text: str) -> bool:
+        """Whether a user's sentence comes too close to the battery, be it to the dev or to the sealed part."""
+        if normalised(text) in self._exact:
+            return True
+        words = content_words(text)
+        candidates = {probe for word in words for probe in self._near.get(word, ())}
+        return any(len(words & probe) >= NEAR * max(len(words), len(probe)) for probe in candidates)
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ Printed by `assistant eval`:
 ```
 {opened}
 {asked}a rule of patterns accepts or refuses the last answer of each, one answer counts for at
-most 5 % of them, and no longer question of it stands word for word in the training data. "Answers dealt at random" is
-what the same answers would score if each were given to another probe. The author of the battery wrote the grammar as
-well, after the battery and without consulting it. Logits differ from those of the `rwkv` package by at most
+most 5 % of them. What comes close to a probe was kept out of the training data, for facts the very words. "Answers
+dealt at random" is what the same answers would score if each were given to another probe. The author of the battery
+wrote the grammar as well, after the battery. Logits differ from those of the `rwkv` package by at most
 {metrics.parity_with_rwkv_package:.1e} (float32).
 
 Held-out loss of assistant tokens by phrasings kept from training ({metrics.held_out_assistant_tokens:,} tokens):

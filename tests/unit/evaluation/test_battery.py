@@ -10,7 +10,7 @@ from assistant.evaluation.battery import (
     SEALED,
     STOCK_SHARE,
     Probe,
-    all_turns,
+    ProbeFilter,
     normalised,
     read_battery,
     score,
@@ -92,6 +92,21 @@ def test_wanted_and_unwanted_are_word_beginnings():
 
 
 def test_training_is_told_what_it_may_not_hold():
-    turns = all_turns()
+    probes = ProbeFilter()
     for probe in read_battery():
-        assert all(normalised(turn) in turns for turn in probe.turns if len(normalised(turn).split()) >= 4)
+        long_turns = [turn for turn in probe.turns if len(normalised(turn).split()) >= 4]
+        assert all(probes.resembles(turn.upper() + "!!") for turn in long_turns)
+    assert not probes.resembles("My name is Otto")
+    assert not probes.resembles("What is the capital of Norway?")
+
+
+def test_a_probe_in_other_clothes_is_recognised(tmp_path):
+    path = tmp_path / "battery.txt"
+    path.write_text(
+        "[advice]\nMy laptop has frozen up again => restart\n[facts]\nWhich town is the capital of Peru? => lima\n"
+    )
+    probes = ProbeFilter(path)
+    assert probes.resembles("so my laptop has frozen again")
+    assert not probes.resembles("my laptop is new")
+    assert probes.resembles("which town is the capital of peru")
+    assert not probes.resembles("the capital town of Peru is which?")
