@@ -82,10 +82,10 @@ def normalised(text: str) -> str:
 
 
 _STOP_TEXT = """
-a about all am an and any are as at be but can could did do does did for from get go going got had has have he hello her
-hey hi him his how i if in is it just let m me more much my no not now of off ok okay on one or our out please s she so some t
-tell than that the their them then there they this to too up us very was we well were what when where which who why will
-with would you your don dont cant im ive whats ll re ve d really right many
+a about all am an and any are as at be but can could did do does did for from get go going got had has have he hello
+her hey hi him his how i if in is it just let m me more much my no not now of off ok okay on one or our out please s
+she so some t tell than that the their them then there they this to too up us very was we well were what when where
+which who why will with would you your don dont cant im ive whats ll re ve d really right many
 """
 STOP_WORDS = frozenset(_STOP_TEXT.split())
 LEAST_CONTENT_WORDS = 3  # of a probe's turn; `thanks` and `my name is ...` are nobody's
