@@ -24,7 +24,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.command()
+@click.command("eval")
 @click.argument("model", default=EMBEDDED)
 @click.option("--backend", "backends", multiple=True, help="Where to run it; may be repeated.  [default: reference]")
 @click.option(

@@ -37,9 +37,9 @@ class Talker:
     """One loaded model on one backend; it keeps nothing between calls."""
 
     def __init__(self, backend: Backend, model: LoadedModel, progress: Progress = silent, initial: State | None = None):
-        """`initial`: what every context starts from, such as a tuned state; zeros if none is given."""
+        """`initial`: what every context starts from instead of the model's own tuned state or zeros."""
         self.backend, self.model, self.progress = backend, model, progress
-        self._initial = initial or State(model.weights.config)
+        self._initial = initial or model.initial or State(model.weights.config)
         backend.load(model.weights)
         self._stops = [stop.encode() for stop in model.template.stops]
 

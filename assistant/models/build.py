@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from assistant.errors import ModelFileError, UsageError
 from assistant.models.atomic import replacing
 from assistant.models.gguf_file import GgufFile
 from assistant.models.lora import merged, read_adapter
 from assistant.models.manifest import (
     MANIFEST_FILE,
+    STATE_FILE,
     VOCABULARY_FILE,
     Manifest,
     Shape,
@@ -24,6 +27,7 @@ from assistant.models.manifest import (
 from assistant.models.packed import save_packed
 from assistant.models.quantize import PRECISIONS, pack
 from assistant.models.source import read_source
+from assistant.models.states import read_tuned_state
 from assistant.models.template import guess_template, template_named
 from assistant.models.tokenizer import Tokenizer
 from assistant.models.vocabulary import (
@@ -50,6 +54,7 @@ class Options(NamedTuple):
     licence: str | None = None
     lora: Path | None = None  # an adapter to merge
     lora_alpha: float = 64.0
+    state: Path | None = None  # a tuned starting state to keep with the model
 
 
 class Vocabulary(NamedTuple):
@@ -98,6 +103,10 @@ def build_model(
         with replacing(folder / VOCABULARY_FILE) as file:
             file.write(vocabulary.text)
         vocabulary_record = record_of(folder / VOCABULARY_FILE)
+    state_record = None
+    if options.state:
+        np.save(folder / STATE_FILE, read_tuned_state(options.state, config).data)
+        state_record = record_of(folder / STATE_FILE)
     licence = options.licence
     if licence is None and source.gguf:
         stated = source.gguf.metadata.get("general.license")
@@ -113,6 +122,7 @@ def build_model(
         tokenizer=vocabulary.kind,
         vocabulary=vocabulary_record,
         weights={precision: record_of(weights_path)},
+        state=state_record,
         licence=licence,
     )
     with replacing(folder / MANIFEST_FILE) as file:

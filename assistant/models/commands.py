@@ -40,6 +40,7 @@ def models() -> None:
 @click.option(
     "--lora-alpha", type=float, default=64.0, show_default=True, help="The alpha the adapter was trained with."
 )
+@click.option("--state", type=FILE, help="A state-tuned .pth that every conversation starts from.")
 @click.option("--force", is_flag=True, help="Replace a model of the same name.")
 @as_json
 def add(
@@ -51,6 +52,7 @@ def add(
     licence: Path | None,
     lora: Path | None,
     lora_alpha: float,
+    state: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -58,7 +60,7 @@ def add(
 
     Nothing in the file is executed. The file itself is not needed any more afterwards.
     """
-    options = Options(vocab, precision, template, _text(licence) if licence else None, lora, lora_alpha)
+    options = Options(vocab, precision, template, _text(licence) if licence else None, lora, lora_alpha, state)
     with _progress() as progress:
         manifest = Store().add(file, name, options, force, progress)
     if as_json:

@@ -19,6 +19,14 @@ from backends.base import ModelConfig, State
 NAME = re.compile(r"(?:module\.|_orig_mod\.)*blocks\.(\d+)\.att\.time_state")
 
 
+def load_state(path: Path, config: ModelConfig) -> State:
+    """A state as the store keeps it. Raises ModelFileError."""
+    try:
+        return State(config, np.load(path, allow_pickle=False))
+    except (OSError, ValueError) as error:
+        raise ModelFileError("damaged starting state", where=path, why=error, hint="Add the model again") from error
+
+
 def read_tuned_state(path: Path, config: ModelConfig) -> State:
     """The starting state that a state-tuned `.pth` describes. Raises ModelFileError if it is for another shape of
     model.

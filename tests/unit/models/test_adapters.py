@@ -82,6 +82,22 @@ def test_a_tuned_state_is_turned_to_our_order(tmp_path):
     assert not state.shift_cmix.any()
 
 
+def test_a_state_is_kept_with_its_model(tmp_path):
+    model = write_pth(tmp_path / "m.pth", blinkdl(small_tensors()))
+    tuned = write_pth(tmp_path / "s.pth", states())
+    store = Store(tmp_path / "store")
+    store.add(model, "tuned", Options(state=tuned))
+    loaded = store.open("tuned")
+    assert (loaded.initial.data == read_tuned_state(tuned, SMALL).data).all()
+    assert store.verify("tuned") == []
+    (store.folder("tuned") / "state.npy").write_bytes(b"x")
+    assert len(store.verify("tuned")) == 1
+    with pytest.raises(ModelFileError, match="starting state"):
+        store.open("tuned")
+    store.add(model, "plain")
+    assert store.open("plain").initial is None
+
+
 @pytest.mark.parametrize(
     ("tensors", "why"),
     [
