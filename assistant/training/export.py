@@ -12,6 +12,7 @@ from torch import Tensor
 from assistant.training.documents import load_rows
 from assistant.training.gguf_export import write_gguf
 from assistant.training.model import from_weights
+from assistant.training.plot import write_loss_plot
 from assistant.training.trainer import CHECKPOINT_FILE, held_out_loss
 
 PARITY_TOKENS = 48
@@ -70,7 +71,7 @@ def write_metrics(out: Path, metrics: dict) -> dict:
 
 
 def export(run: Path, data: Path, out: Path) -> dict:
-    """Write `model.pth`, `model.bf16.pth`, `model.gguf`, `vocab.txt` and the metrics; return those in short."""
+    """Write `model.pth`, `model.bf16.pth`, `model.gguf`, `vocab.txt`, `loss.svg`, the metrics; return those in short."""
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = torch.load(run / CHECKPOINT_FILE, weights_only=True)
     weights = checkpoint["weights"]
@@ -79,6 +80,7 @@ def export(run: Path, data: Path, out: Path) -> dict:
     shutil.copyfile(data / "vocab.txt", out / "vocab.txt")
     plain = {name: tensor.numpy() for name, tensor in blinkdl_weights(weights, torch.float32).items()}
     write_gguf(plain, out / "vocab.txt", out / "model.gguf")
+    write_loss_plot(checkpoint["history"], out / "loss.svg")
     metrics = metrics_of(run, data, weights, checkpoint)
     metrics["parity_with_rwkv_package"] = difference_from_rwkv_package(
         out / "model.pth", load_rows(data, "held_out").tokens[0]

@@ -3,6 +3,7 @@
 from assistant.evaluation.report import Battery, Evaluation
 from assistant.evaluation.transcripts import as_markdown, read_scripts
 from assistant.training.card import Metrics, write_card
+from assistant.training.plot import loss_plot
 
 METRICS = Metrics(
     parameters=4_605_888, vocabulary=4096, tokens_seen=7_300_000, unique_tokens=17_700_000,
@@ -35,3 +36,16 @@ def test_the_card_prints_what_was_measured():
     assert "sealed third" not in card
     assert "sealed third" in write_card(METRICS, [], dialogues, [evaluation("sealed", 60)])
     assert as_markdown(dialogues * 2).count("---") == 1
+
+
+def test_the_loss_plot_is_an_image_of_the_history():
+    import xml.etree.ElementTree
+
+    history = [
+        {"tokens": 2048 * step, "loss": 3.0 / step, "rate": 1.0} | ({"held_out_loss": 3.2 / step} if step % 2 else {})
+        for step in range(1, 9)
+    ]
+    root = xml.etree.ElementTree.fromstring(loss_plot(history))
+    lines = [element for element in root.iter() if element.tag.endswith("polyline")]
+    assert [len(line.attrib["points"].split()) for line in lines] == [8, 4, 8]
+    assert xml.etree.ElementTree.fromstring(loss_plot([])) is not None
