@@ -71,7 +71,7 @@ def write_metrics(out: Path, metrics: dict) -> dict:
 
 
 def export(run: Path, data: Path, out: Path) -> dict:
-    """Write `model.pth`, `model.bf16.pth`, `model.gguf`, `vocab.txt`, `loss.svg`, the metrics; return those in short."""
+    """Write `model.pth`, `model.bf16.pth`, `model.gguf`, `vocab.txt`, `loss.svg`, metrics; return those in short."""
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = torch.load(run / CHECKPOINT_FILE, weights_only=True)
     weights = checkpoint["weights"]
