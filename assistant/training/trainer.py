@@ -281,6 +281,7 @@ def train(run: Run) -> list[dict]:
     shared = _shared_arrays(model, run.workers, context)
     progress = _restore(checkpoint_path, run, shared, slots)
     history, seconds_before = progress.history, progress.seconds
+    tokens_before = history[-1]["tokens"] if history else 0
     schedule = Schedule(progress.decay_from, progress.decay_steps, peak=run.peak)
     step = first_step = int(shared.control[0])
     last_step = run.steps or None
@@ -318,7 +319,7 @@ def train(run: Run) -> list[dict]:
             history.append(
                 {
                     "step": step,
-                    "tokens": step * tokens_per_step,
+                    "tokens": tokens_before + (step - first_step) * tokens_per_step,
                     "seconds": round(progress.seconds, 1),
                     "loss": round(float(np.mean(recent)), 4),
                     "gradient_norm": round(math.sqrt(float(statistics[:, 2].sum())), 3),
