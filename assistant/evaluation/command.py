@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from assistant.errors import AssistantError, UsageError
+from assistant.errors import BackendError, UsageError
 from assistant.evaluation.battery import DEV, SEALED, BatteryScore
 from assistant.evaluation.battery import PARTS as BATTERY_PARTS
 from assistant.evaluation.report import PARTS, Evaluation, Options, evaluate, store
@@ -18,7 +18,7 @@ from assistant.evaluation.table import plot, table
 from assistant.evaluation.talker import Progress, Talker, silent
 from assistant.models.states import read_tuned_state
 from assistant.models.store import EMBEDDED, Store
-from backends.base import Backend
+from backends.base import Backend, BackendUnavailable
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -26,7 +26,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command("eval")
 @click.argument("model", default=EMBEDDED)
-@click.option("--backend", "backends", multiple=True, help="Where to run it; may be repeated.  [default: reference]")
+@click.option("--backend", "backends", multiple=True, help="Where to run it; may be repeated.  [default: auto]")
 @click.option(
     "--precision", "precisions", multiple=True, help="fp32, int8, ...; may be repeated.  [default: as stored]"
 )
@@ -77,7 +77,7 @@ def command(
         **({"dialogues": dialogues} if dialogues else {}),
     )
     results: list[Evaluation] = []
-    for name in backends or ("reference",):
+    for name in backends or ("auto",):
         for precision in precisions or ("auto",):
             result, outcomes = _run(model, name, precision, options, state_file)
             results.append(result)
@@ -101,24 +101,30 @@ def _run(
     try:
         if loaded.weights.precision not in backend.info.precisions:
             why = f"it takes {', '.join(backend.info.precisions)}"
-            raise UsageError(f"{backend_name} does not run {loaded.weights.precision}", why=why)
-        with _progress(f"{model} {loaded.weights.precision} on {backend_name}") as progress:
+            raise UsageError(f"{backend.info.name} does not run {loaded.weights.precision}", why=why)
+        with _progress(f"{model} {loaded.weights.precision} on {backend.info.name}") as progress:
             return evaluate(Talker(backend, loaded, progress, initial), options)
     finally:
         backend.close()
 
 
 def make_backend(name: str) -> Backend:
-    """A backend by its entry-point name. Raises UsageError, AssistantError."""
+    """A backend by its entry-point name, or by `auto` the fastest real kind that works. Raises AssistantError."""
     from importlib.metadata import entry_points
 
     found = {entry.name: entry for entry in entry_points(group="assistant.backends")}
-    if name not in found:
+    if name != "auto" and name not in found:
         raise UsageError(f"there is no backend '{name}'", hint=f"Choose from {', '.join(sorted(found))}")
-    try:
-        return found[name].load()()
-    except Exception as error:
-        raise AssistantError(f"the backend '{name}' cannot be used", why=error) from error
+    kinds = [entry.load() for entry in found.values() if name in ("auto", entry.name)]
+    if name == "auto":
+        kinds = sorted((kind for kind in kinds if not kind.info.simulated), key=lambda kind: -kind.info.preference)
+    reasons = []
+    for kind in kinds:
+        try:
+            return kind()
+        except BackendUnavailable as error:
+            reasons.append(error.reason)
+    raise BackendError(f"the backend '{name}' cannot be used", why="; ".join(reasons))
 
 
 def _list_failures(outcomes: dict[str, BatteryScore]) -> None:

@@ -73,7 +73,7 @@ def _card(options: argparse.Namespace) -> None:
     from assistant.models.store import Store
     from assistant.training.card import read_evaluations, read_metrics, write_card
 
-    talker = Talker(make_backend("reference"), Store().open(options.model, options.precision))
+    talker = Talker(make_backend("auto"), Store().open(options.model, options.precision))
     evaluations, sealed = read_evaluations(options.evaluation), read_evaluations(options.sealed)
     options.out.write_text(write_card(read_metrics(options.metrics), evaluations, transcripts(talker), sealed))
 
