@@ -30,6 +30,7 @@ class Metrics(msgspec.Struct):
     held_out_assistant_tokens: int
     steps: int
     decay_steps: int
+    data_began: int  # the step since which the last data set is read
     seed: int
     sources: list[dict]
     loss_curve: list[dict]
@@ -71,6 +72,12 @@ def write_card(
         opened = (
             "\nThe sealed third, asked once, after everything else was decided:\n\n```\n" + table(sealed) + "\n```\n"
         )
+    began = ""
+    if metrics.data_began:
+        began = (
+            f" Until step {metrics.data_began:,} another data set was read;\n"
+            "the losses until then are of its own held-out part."
+        )
     training = (
         f"{metrics.steps:,} steps, of these {metrics.decay_steps:,} of decay, {metrics.wall_hours:.2f} hours of "
         f"wall time on shared cores, seed {metrics.seed}"
@@ -103,7 +110,7 @@ wrote the grammar as well, after the battery. Logits differ from those of the `r
 {metrics.parity_with_rwkv_package:.1e} (float32).
 
 Held-out loss of assistant tokens by phrasings kept from training ({metrics.held_out_assistant_tokens:,} tokens):
-{metrics.held_out_loss:.4f}, perplexity {metrics.held_out_perplexity:.3f}.
+{metrics.held_out_loss:.4f}, perplexity {metrics.held_out_perplexity:.3f}.{began}
 
 {_curve(metrics)}
 

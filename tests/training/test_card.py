@@ -8,7 +8,7 @@ from assistant.training.plot import loss_plot
 METRICS = Metrics(
     parameters=4_605_888, vocabulary=4096, tokens_seen=7_300_000, unique_tokens=17_700_000,
     tokens_by_source={"grammar": 3, "goemotions": 1}, wall_hours=1.5, held_out_loss=0.3, held_out_perplexity=1.35,
-    held_out_assistant_tokens=48_000, steps=2_000, decay_steps=300, seed=0,
+    held_out_assistant_tokens=48_000, steps=2_000, decay_steps=300, data_began=0, seed=0,
     sources=[{"name": "GoEmotions", "licence": "Apache-2.0", "origin": "x", "use": "y", "files": {"f.tsv": "ab" * 32}}],
     loss_curve=[{"step": 200, "loss": 1.0, "held_out_loss": 1.1}, {"step": 220, "loss": 0.9}],
     parity_with_rwkv_package=7e-6,
