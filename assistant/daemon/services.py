@@ -76,9 +76,10 @@ class Services:
         manifest, info = self.model.manifest, self.backend.info
         # A state that a simulated chip computed carries its noise: no other device may continue from it.
         device = f"/{info.name}" if info.simulated else ""
+        tuned = f"/{manifest.state.sha256}" if manifest.state else ""
         self.checkpoints = Checkpoints(
             paths.checkpoints_dir() if keep else None, self.model.weights.config,
-            f"{manifest.source.sha256}/{manifest.template}/{self.model.weights.precision}{device}",
+            f"{manifest.source.sha256}/{manifest.template}/{self.model.weights.precision}{device}{tuned}",
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
         self._engine: Engine | None = None
@@ -100,6 +101,7 @@ class Services:
             config=weights.config, template=template, bos=template.bos, encode=tokenizer.encode,
             decode_bytes=tokenizer.decode_bytes,
             meter=lambda cached: Meter(info.name, weights.precision, info.simulated, cached),
+            initial=self.model.initial,
         )  # fmt: skip
 
     @property

@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from assistant.errors import ModelFileError, UsageError
 from assistant.models.atomic import replacing
 from assistant.models.gguf_file import GgufFile
+from assistant.models.lora import merged, read_adapter
 from assistant.models.manifest import (
     MANIFEST_FILE,
+    STATE_FILE,
     VOCABULARY_FILE,
     Manifest,
     Shape,
@@ -23,6 +27,7 @@ from assistant.models.manifest import (
 from assistant.models.packed import save_packed
 from assistant.models.quantize import PRECISIONS, pack
 from assistant.models.source import read_source
+from assistant.models.states import read_tuned_state
 from assistant.models.template import guess_template, template_named
 from assistant.models.tokenizer import Tokenizer
 from assistant.models.vocabulary import (
@@ -47,6 +52,9 @@ class Options(NamedTuple):
     precision: str = "auto"
     template: str | None = None
     licence: str | None = None
+    lora: Path | None = None  # an adapter to merge
+    lora_alpha: float = 64.0
+    state: Path | None = None  # a tuned starting state to keep with the model
 
 
 class Vocabulary(NamedTuple):
@@ -79,9 +87,12 @@ def build_model(
 
     step = stage(progress, "reading", source_file.stat().st_size)
     origin = record_of(source_file, step)
-    step = stage(progress, f"converting to {precision}", source.weights.nbytes)
+    weights = source.weights
+    if options.lora:
+        weights = merged(weights, read_adapter(options.lora), options.lora_alpha, options.lora)
+    step = stage(progress, f"converting to {precision}", weights.nbytes)
     try:
-        packed = pack(source.weights, precision, origin.sha256, step)
+        packed = pack(weights, precision, origin.sha256, step)
     except ModelFileError as error:
         error.where = error.where or str(source_file)  # packing knows tensors, not files
         raise
@@ -92,6 +103,10 @@ def build_model(
         with replacing(folder / VOCABULARY_FILE) as file:
             file.write(vocabulary.text)
         vocabulary_record = record_of(folder / VOCABULARY_FILE)
+    state_record = None
+    if options.state:
+        np.save(folder / STATE_FILE, read_tuned_state(options.state, config).data)
+        state_record = record_of(folder / STATE_FILE)
     licence = options.licence
     if licence is None and source.gguf:
         stated = source.gguf.metadata.get("general.license")
@@ -107,6 +122,7 @@ def build_model(
         tokenizer=vocabulary.kind,
         vocabulary=vocabulary_record,
         weights={precision: record_of(weights_path)},
+        state=state_record,
         licence=licence,
     )
     with replacing(folder / MANIFEST_FILE) as file:

@@ -36,6 +36,11 @@ def models() -> None:
               help="How to store the weights; auto keeps the file's own precision.")  # fmt: skip
 @click.option("--template", type=click.Choice(sorted(TEMPLATES)), help="Chat template; guessed from the name.")
 @click.option("--licence", type=FILE, help="Licence text to keep with the model.")
+@click.option("--lora", type=FILE, help="An adapter of RWKV-PEFT to merge into the model.")
+@click.option(
+    "--lora-alpha", type=float, default=64.0, show_default=True, help="The alpha the adapter was trained with."
+)
+@click.option("--state", type=FILE, help="A state-tuned .pth that every conversation starts from.")
 @click.option("--force", is_flag=True, help="Replace a model of the same name.")
 @as_json
 def add(
@@ -45,6 +50,9 @@ def add(
     precision: str,
     template: str | None,
     licence: Path | None,
+    lora: Path | None,
+    lora_alpha: float,
+    state: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -52,7 +60,7 @@ def add(
 
     Nothing in the file is executed. The file itself is not needed any more afterwards.
     """
-    options = Options(vocab, precision, template, _text(licence) if licence else None)
+    options = Options(vocab, precision, template, _text(licence) if licence else None, lora, lora_alpha, state)
     with _progress() as progress:
         manifest = Store().add(file, name, options, force, progress)
     if as_json:
@@ -107,6 +115,35 @@ def show(name: str, as_json: bool) -> None:
     }
     for key, value in rows.items():
         click.echo(f"{key:<12} {value}")
+
+
+@models.command()
+@as_json
+def recommend(as_json: bool) -> None:
+    """Say which published RWKV-7 models this machine can bear, and how fast (modelled from its memory bandwidth)."""
+    from assistant.models.recommend import advise, best, free_memory_bytes, read_bandwidth_bytes_s
+
+    memory, bandwidth = free_memory_bytes(), read_bandwidth_bytes_s()
+    found = advise(memory, bandwidth)
+    chosen = best(found)
+    if as_json:
+        _print_json({"memory_bytes": memory, "bandwidth_bytes_s": bandwidth, "advice": found, "best": chosen})
+        return
+    click.echo(
+        f"{_megabytes(memory)} of memory are free; one thread reads {bandwidth / 1e9:.1f} GB/s (measured just now)"
+    )
+    click.echo(f"{'model':<7}{'weights':<9}{'memory':>10}  {'tokens/s (modelled)':>20}  verdict")
+    for advice in found:
+        mark = " <- recommended" if advice == chosen else ""
+        rate = f"{advice.tokens_s:.0f}" if advice.fits else "-"
+        size = _megabytes(advice.memory_bytes)
+        click.echo(f"{advice.name:<7}{advice.precision:<9}{size:>10}  {rate:>20}  {advice.verdict}{mark}")
+    if chosen:
+        click.echo(
+            f"Add a file of the {chosen.name} model with: assistant models add FILE.pth --precision {chosen.precision}"
+        )
+    else:
+        click.echo("None of them fits: the embedded model is the one for this machine")
 
 
 @models.command()

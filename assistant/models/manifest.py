@@ -13,6 +13,7 @@ from assistant.errors import ModelFileError, UsageError
 
 MANIFEST_FILE = "manifest.json"
 VOCABULARY_FILE = "vocab.txt"
+STATE_FILE = "state.npy"
 FORMAT_VERSION = 1
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 HASH_CHUNK_BYTES = 4 << 20
@@ -55,11 +56,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     tokenizer: str
     vocabulary: FileRecord | None = None  # none: byte-level
     weights: dict[str, FileRecord]  # by precision; the first is as added, the others were made from it
+    state: FileRecord | None = None  # what every conversation starts from, if it was tuned: f32 of backends.base.State
     licence: str | None = None
     metrics: dict[str, float | int | str] = {}
 
     def files(self) -> list[FileRecord]:
-        return [*self.weights.values(), *([self.vocabulary] if self.vocabulary else [])]
+        return [*self.weights.values(), *(record for record in (self.vocabulary, self.state) if record)]
 
 
 def read_manifest(folder: Path) -> Manifest:

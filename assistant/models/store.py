@@ -31,9 +31,10 @@ from assistant.models.manifest import (
 )
 from assistant.models.packed import load_packed, save_packed
 from assistant.models.quantize import PRECISIONS, pack
+from assistant.models.states import load_state
 from assistant.models.template import Template, template_named
 from assistant.models.tokenizer import Tokenizer
-from backends.base import Weights
+from backends.base import State, Weights
 
 EMBEDDED = "embedded"
 RESERVED = (EMBEDDED, "default")  # "default" is how the configuration calls the embedded model
@@ -42,12 +43,13 @@ SHIPPED = Path(__file__).resolve().parent / EMBEDDED
 
 
 class LoadedModel(NamedTuple):
-    """All that is needed to talk to a model. Weights are mapped, not read."""
+    """All that is needed to talk to a model. Weights are mapped, not read. initial: a tuned state, else none."""
 
     weights: Weights
     tokenizer: Tokenizer
     template: Template
     manifest: Manifest
+    initial: State | None = None
 
 
 class Damage(NamedTuple):
@@ -190,7 +192,8 @@ class Store:
             tokenizer = Tokenizer.from_file(folder / manifest.vocabulary.file)
         else:
             tokenizer = Tokenizer.byte_level(manifest.config.vocab)
-        return LoadedModel(weights, tokenizer, template_named(manifest.template), manifest)
+        initial = load_state(folder / manifest.state.file, weights.config) if manifest.state else None
+        return LoadedModel(weights, tokenizer, template_named(manifest.template), manifest, initial)
 
     def _load(self, path: Path, manifest: Manifest) -> Weights:
         weights = load_packed(path)

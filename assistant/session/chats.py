@@ -32,6 +32,11 @@ class Speaker:
     encode: Callable[[bytes], list[int]]
     decode_bytes: Callable[[Sequence[int]], bytes]
     meter: Callable[[int], Meter]  # cached tokens -> a meter labelled with the device
+    initial: State | None = None  # a tuned state that every conversation starts from
+
+    def fresh_state(self) -> State:
+        """What a conversation starts from."""
+        return self.initial.copy() if self.initial else State(self.config)
 
 
 class Chats:
@@ -122,7 +127,7 @@ class Chats:
         stop_strings(request)
         return Generation(
             prompt=(),
-            state=State(self._speaker.config),
+            state=self._speaker.fresh_state(),
             sink=lambda _: None,
             sampling=sampling_params(request, self._sampling),
             max_tokens=token_limit(request, self._sampling),

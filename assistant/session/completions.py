@@ -17,7 +17,6 @@ from assistant.session.reply import Outcome, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
 from assistant.session.text import ReplyText
 from assistant.session.transcript import Turn, pieces, reply_prefix
-from backends.base import State
 
 CACHED_PREFIXES = 16
 SYSTEM_ROLES = ("system", "developer")
@@ -98,7 +97,7 @@ class Completions:
             tokens, before = speaker.encode(base.pending + text[length:]) if length < len(text) else [], base.tokens
             state, logits = base.state.copy(), base.logits
         else:
-            tokens, before, state, logits = [*speaker.bos, *speaker.encode(text)], 0, State(speaker.config), None
+            tokens, before, state, logits = [*speaker.bos, *speaker.encode(text)], 0, speaker.fresh_state(), None
 
         async def finish(outcome: Outcome) -> wire.StreamEvent:
             if outcome.error:

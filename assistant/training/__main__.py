@@ -1,4 +1,4 @@
-"""The command line of the recipe: `python -m assistant.training data|train|export|probe`."""
+"""The command line of the recipe: `python -m assistant.training data|train|finish|export|card`."""
 
 import argparse
 import json
@@ -9,7 +9,9 @@ def _data(options: argparse.Namespace) -> None:
     from assistant.training.dataset import Amounts, build
 
     amounts = Amounts(dialogues=options.dialogues)
-    summary = build(options.out, options.data, options.seed, options.vocabulary, amounts)
+    summary = build(
+        options.out, options.data, options.seed, options.vocabulary, amounts, vocabulary_file=options.vocabulary_file
+    )
     print(json.dumps({key: value for key, value in summary.items() if key != "sources"}, indent=1))
 
 
@@ -29,9 +31,32 @@ def _train(options: argparse.Namespace) -> None:
             rows_per_worker=options.rows,
             workers=options.workers,
             seed=options.seed,
+            peak=options.peak,
             compiled=not options.eager,
             checkpoint_minutes=options.checkpoint_minutes,
         )
+    )
+
+
+def _finish(options: argparse.Namespace) -> None:
+    from assistant.training.model import Shape
+    from assistant.training.trainer import Run, finish
+
+    run = json.loads((options.run / "run.json").read_text())
+    finish(
+        options.run,
+        Run(
+            data=options.data,
+            out=options.out,
+            shape=Shape(**{**run["shape"], "lora_ranks": tuple(run["shape"]["lora_ranks"])}),
+            rows_per_worker=run["rows_per_worker"],
+            workers=options.workers,
+            seed=run["seed"],
+            peak=run["peak"],
+            compiled=not options.eager,
+            decay_steps=options.steps,
+            rounded=options.rounded,
+        ),
     )
 
 
@@ -41,12 +66,16 @@ def _export(options: argparse.Namespace) -> None:
     print(json.dumps(export(options.run, options.data, options.out), indent=1))
 
 
-def _probe(options: argparse.Namespace) -> None:
-    from assistant.training.probe import report
+def _card(options: argparse.Namespace) -> None:
+    from assistant.evaluation.command import make_backend
+    from assistant.evaluation.talker import Talker
+    from assistant.evaluation.transcripts import transcripts
+    from assistant.models.store import Store
+    from assistant.training.card import read_evaluations, read_metrics, write_card
 
-    print(
-        json.dumps(report(options.model, options.vocabulary, options.data, options.verbose, options.metrics), indent=1)
-    )
+    talker = Talker(make_backend("auto"), Store().open(options.model, options.precision))
+    evaluations, sealed = read_evaluations(options.evaluation), read_evaluations(options.sealed)
+    options.out.write_text(write_card(read_metrics(options.metrics), evaluations, transcripts(talker), sealed))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--out", type=Path, required=True)
     data.add_argument("--vocabulary", type=int, default=4096)
+    data.add_argument(
+        "--vocabulary-file", type=Path, help="keep to these tokens: those of a run that will read the data"
+    )
     data.add_argument("--dialogues", type=int, default=120_000)
     data.add_argument("--seed", type=int, default=0)
     data.set_defaults(run_command=_data)
@@ -66,17 +98,27 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train, or go on from the checkpoint in --out")
     train.add_argument("--data", type=Path, required=True, help="what `data` wrote")
     train.add_argument("--out", type=Path, required=True)
-    length = train.add_mutually_exclusive_group(required=True)
-    length.add_argument("--steps", type=int, default=0)
-    length.add_argument("--minutes", type=float, default=0.0)
+    train.add_argument("--steps", type=int, default=0, help="stop at this step of the run")
+    train.add_argument("--minutes", type=float, default=0.0, help="stop after so long; a signal stops it as well")
     train.add_argument("--width", type=int, default=192)
     train.add_argument("--layers", type=int, default=6)
     train.add_argument("--rows", type=int, default=8, help="rows of 256 tokens per worker and step")
     train.add_argument("--workers", type=int, default=2, help="one-thread processes")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--peak", type=float, default=1.0, help="share of the peak learning rates")
     train.add_argument("--checkpoint-minutes", type=float, default=4.0)
     train.add_argument("--eager", action="store_true", help="do not compile")
     train.set_defaults(run_command=_train)
+
+    finish = commands.add_parser("finish", help="branch a decayed model off a run")
+    finish.add_argument("--run", type=Path, required=True, help="the folder `train` wrote; it is only read")
+    finish.add_argument("--data", type=Path, required=True)
+    finish.add_argument("--out", type=Path, required=True)
+    finish.add_argument("--steps", type=int, required=True, help="a tenth to a fifth of the run's steps is usual")
+    finish.add_argument("--rounded", action="store_true", help="let the forward pass see int8 and int4 weights")
+    finish.add_argument("--workers", type=int, default=2)
+    finish.add_argument("--eager", action="store_true", help="do not compile")
+    finish.set_defaults(run_command=_finish)
 
     export = commands.add_parser("export", help="write model.pth, model.bf16.pth, vocab.txt and the metrics")
     export.add_argument("--run", type=Path, required=True, help="the folder `train` wrote")
@@ -84,15 +126,16 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, required=True)
     export.set_defaults(run_command=_export)
 
-    probe = commands.add_parser("probe", help="ask the probe questions and score the answers")
-    probe.add_argument("--model", type=Path, required=True)
-    probe.add_argument("--vocabulary", type=Path, required=True)
-    probe.add_argument(
-        "--data", type=Path, help="folder of the permissive data sets, to measure feelings on GoEmotions' test split"
+    card = commands.add_parser(
+        "card", help="write the model card from the numbers of export and `assistant eval --json`"
     )
-    probe.add_argument("--metrics", type=Path, help="a metrics.json of `export` to add the scores to")
-    probe.add_argument("--verbose", action="store_true", help="print every answer")
-    probe.set_defaults(run_command=_probe)
+    card.add_argument("--model", required=True, help="name in the store, for the dialogues")
+    card.add_argument("--precision", default="int8")
+    card.add_argument("--metrics", type=Path, required=True, help="metrics.json of `export`")
+    card.add_argument("--evaluation", type=Path, required=True, help="JSON of `assistant eval MODEL --json`")
+    card.add_argument("--sealed", type=Path, help="the same with --sealed")
+    card.add_argument("--out", type=Path, required=True)
+    card.set_defaults(run_command=_card)
     return parser
 
 

@@ -7,9 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.errors import UsageError
+from assistant.evaluation.battery import ProbeFilter
+from assistant.evaluation.limits import out_of_scope_test
 from assistant.training import sources
 from assistant.training.dialogues import DialogueWriter
-from assistant.training.documents import CONTEXT, Document, Turn, chat_document, feeling_document, pack, save_rows
+from assistant.training.documents import (
+    CONTEXT,
+    TURN_END,
+    USER,
+    Document,
+    Turn,
+    chat_document,
+    feeling_document,
+    pack,
+    save_rows,
+)
 from assistant.training.grammar import Grammar, is_held_out, load_grammar
 from assistant.training.noise import as_typed
 from assistant.training.vocabulary import Tokenizer, read_vocabulary, trim, world_vocabulary_file, write_vocabulary
@@ -33,11 +46,12 @@ BLOCK_OF_FEELING = {  # which feelings block answers a GoEmotions comment of thi
 
 @dataclass(frozen=True)
 class Amounts:
-    """How many documents of each kind are written; the defaults give about 11 million tokens."""
+    """How many documents of each kind are written; the defaults give about 30 million tokens."""
 
-    dialogues: int = 120_000
-    written_feelings: int = 12_000
-    answered_comments: int = 12_000
+    dialogues: int = 300_000
+    written_feelings: int = 40_000
+    answered_comments: int = 15_000
+    comment_repeats: int = 3
     personality_repeats: int = 4
     out_of_scope_repeats: int = 4
     held_out_dialogues: int = 1_500
@@ -71,7 +85,7 @@ def _out_of_scope(grammar: Grammar, data: Path, rng: random.Random, repeats: int
     """Requests nobody should expect this model to fulfil, answered by saying so."""
     by_name = {block.name.split(".", 1)[1]: block for block in grammar.blocks["limits"]}
     writer = DialogueWriter(grammar, rng)
-    test = sources.clinc_out_of_scope_test(data)
+    test = out_of_scope_test(data)
     requests = [text for text in test[: len(test) // 2] if not sources.FORBIDDEN.search(text)]
     requests += sources.clinc_phrasings(data).get("oos", [])
     for _ in range(repeats):
@@ -103,7 +117,8 @@ def training_documents(grammar: Grammar, data: Path | None, seed: int, amounts: 
         yield feeling_document("written_feelings", turns[0][0], "neutral")
     if data is None:
         return
-    yield from sources.goemotions_documents(data)
+    for _ in range(amounts.comment_repeats):
+        yield from sources.goemotions_documents(data, rng)
     yield from _answered_comments(grammar, data, rng, amounts.answered_comments)
     yield from _out_of_scope(grammar, data, rng, amounts.out_of_scope_repeats)
     yield from _personality(sources.personality_chat(data), rng, amounts.personality_repeats)
@@ -116,6 +131,18 @@ def held_out_documents(grammar: Grammar, seed: int, amounts: Amounts) -> Iterato
     writer = DialogueWriter(grammar, random.Random(seed + 1_000_003), held_out=True)
     for _ in range(amounts.held_out_dialogues):
         yield chat_document("held_out", writer.dialogue())
+
+
+def without_probes(documents: Iterator[Document]) -> Iterator[Document]:
+    """Leave out every document in which the user says what the probe battery says, or nearly so."""
+    probes, known = ProbeFilter(), {}
+    for document in documents:
+        said = [text.split(TURN_END)[0].removeprefix(USER) for text, _ in document.segments if text.startswith(USER)]
+        for text in said:
+            if text not in known:
+                known[text] = probes.resembles(text)
+        if not any(known[text] for text in said):
+            yield document
 
 
 def deduplicated(documents: Iterator[Document], most: int = 3) -> list[Document]:
@@ -139,11 +166,16 @@ def build(
     context: int = CONTEXT,
     vocabulary_file: Path | None = None,
 ) -> dict:
-    """Write vocabulary, training and held-out rows and `data.json` into `out`; return the contents of the latter."""
+    """Write vocabulary, training and held-out rows and `data.json` into `out`; return the contents of the latter.
+
+    Raises UsageError unless `out` is new or empty: rows that a run has mapped must not change under it.
+    """
     amounts = amounts or Amounts()
+    if out.exists() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty", why="a run may be reading rows from it", hint="Name a new folder")
     out.mkdir(parents=True, exist_ok=True)
-    grammar = load_grammar()
-    documents = deduplicated(training_documents(grammar, data, seed, amounts))
+    grammar = load_grammar(data=data)
+    documents = deduplicated(without_probes(training_documents(grammar, data, seed, amounts)))
     held_out = deduplicated(held_out_documents(grammar, seed, amounts), most=1)
     rng = random.Random(seed)
     if vocabulary_file:

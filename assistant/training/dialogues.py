@@ -3,19 +3,23 @@
 import random
 
 from assistant.training.documents import Turn
-from assistant.training.grammar import Bindings, Block, Grammar, phrasings
+from assistant.training.grammar import Bindings, Block, Grammar, count_expansions, phrasings
 from assistant.training.noise import as_typed
 
 FEELINGS_FILE = "feelings"
+MEMORY_FILE = "memory"
 SHARES = {  # of the exchanges; a file that is not named here gets nothing
-    "smalltalk": 0.16,
-    "self": 0.12,
-    "daily": 0.12,
-    "facts": 0.15,
-    "limits": 0.13,
-    "memory": 0.07,
-    FEELINGS_FILE: 0.25,
+    "smalltalk": 0.14,
+    "self": 0.09,
+    "daily": 0.09,
+    "facts": 0.19,
+    "limits": 0.15,
+    MEMORY_FILE: 0.17,
+    FEELINGS_FILE: 0.17,
 }
+FIX_SHARE = 0.3  # of the things told that are corrected right away
+UNKNOWN_SHARE = 0.12  # of the memory exchanges that ask for what was never told
+FACTS_DAMPING = 0.8  # a table of 300 rows is not asked 300 times as often as a single fact
 EXCHANGES_PER_DIALOGUE = [1, 1, 1, 2, 2, 2, 3, 3, 4]
 LABEL_QUESTIONS = [
     "How do I sound?",
@@ -52,35 +56,52 @@ class DialogueWriter:
         """How often a block is drawn beside the others of its file: by its causes, or by the tables of a fact."""
         if file == FEELINGS_FILE:
             return max(1.0, len(block.pairs("cause", "care")) / 2)
-        return self.grammar.block_weight(block) if file == "facts" else 1.0
+        if file == MEMORY_FILE:
+            return 3.0 if len(block.pairs("fix", "fixed")) else 1.0
+        return self.grammar.block_weight(block) ** FACTS_DAMPING if file == "facts" else 1.0
 
-    def user(self, templates: tuple[str, ...], bindings: Bindings) -> str:
-        """A user's sentence from one of the phrasings, as typed."""
-        template = self.rng.choice(phrasings(templates, self.held_out))
-        return as_typed(self.grammar.expand(template, self.rng, bindings), self.rng)
+    def user(self, templates: tuple[str, ...], bindings: Bindings, exact: bool = False) -> str:
+        """A user's sentence from one of the phrasings, as typed; `exact`: no word of it may change."""
+        choices = phrasings(templates, self.held_out)
+        template = self.rng.choices(choices, [count_expansions(text) ** 0.5 for text in choices])[0]
+        return as_typed(self.grammar.expand(template, self.rng, bindings), self.rng, exact)
 
     def reply(self, templates: tuple[str, ...], bindings: Bindings) -> str:
         return self.grammar.expand(self.rng.choice(templates), self.rng, bindings)
 
     def exchange(self, block: Block) -> tuple[list[Turn], list[Turn]]:
         """The turns of a plain block, and the turns that may come later in the dialogue."""
-        bindings: Bindings = {}
+        rng, bindings = self.rng, {}
         extra = self.extra_phrasings.get(block.name, [])
-        if extra and not self.held_out and self.rng.random() < 0.4:
-            user = as_typed(self.rng.choice(extra), self.rng)
-        else:
-            user = self.user(block.all("user"), bindings)
-        turns = [(user, self.reply(block.all("reply"), bindings))]
-        follow_ups = block.pairs("next", "answer")
-        if follow_ups and self.rng.random() < 0.5:
-            said, answered = self.rng.choice(follow_ups)
-            turns.append((self.user(said, bindings), self.reply(answered, bindings)))
-        later = []
         recalls = block.pairs("later", "recall")
-        if recalls and self.rng.random() < 0.8:
-            asked, recalled = self.rng.choice(recalls)
+        if extra and not self.held_out and rng.random() < 0.4:
+            user = as_typed(rng.choice(extra), rng)
+        else:
+            user = self.user(block.all("user"), bindings, exact=bool(recalls))
+        turns = [(user, self.reply(block.all("reply"), bindings))]
+        fixes = block.pairs("fix", "fixed")
+        if fixes and rng.random() < FIX_SHARE:
+            said, answered = rng.choice(fixes)
+            turns.append((self.user(said, bindings, exact=True), self.reply(answered, bindings)))
+            recalls = block.pairs("after", "aftered")
+        else:
+            follow_ups = block.pairs("next", "answer")
+            while follow_ups and rng.random() < 0.55:
+                said, answered = follow_ups.pop(rng.randrange(len(follow_ups)))
+                turns.append((self.user(said, bindings), self.reply(answered, bindings)))
+                if len(turns) > 2 or block.name.startswith("facts"):
+                    break
+        later = []
+        while recalls and rng.random() < 0.85 and len(later) < 2:
+            asked, recalled = recalls.pop(rng.randrange(len(recalls)))
             later.append((self.user(asked, bindings), self.reply(recalled, bindings)))
         return turns, later
+
+    def never_told(self, block: Block) -> list[Turn]:
+        """A question for something a memory block tells, when it was not told."""
+        unknown = next(b for b in self.grammar.blocks[MEMORY_FILE] if b.all("about") == ("nothing",))
+        asked, _ = self.rng.choice(block.pairs("later", "recall"))
+        return [(self.user(asked, {}), self.reply(unknown.all("reply"), {}))]
 
     def feeling(self, block: Block) -> tuple[list[Turn], str]:
         """One to three turns about a feeling, and the feeling's label."""
@@ -108,7 +129,7 @@ class DialogueWriter:
     def comfort(self, block: Block, cares: tuple[str, ...], bindings: Bindings) -> str:
         """An acknowledgement (of the cause where one was named), then a comforting word, a question, or both."""
         rng = self.rng
-        first = cares if cares and rng.random() < 0.7 else block.all("ack")
+        first = cares if cares and rng.random() < 0.85 else block.all("ack")
         parts = [rng.choice(first)]
         shape = rng.random()
         if shape < 0.60:
@@ -124,22 +145,30 @@ class DialogueWriter:
         return turns[0][0], label
 
     def dialogue(self) -> list[Turn]:
-        """A dialogue of one to about eight turns."""
+        """A dialogue of one to about ten turns."""
         rng = self.rng
         turns: list[Turn] = []
         pending: list[Turn] = []
+        told: set[str] = set()
         for _ in range(rng.choice(EXCHANGES_PER_DIALOGUE)):
             file = rng.choices(self.files, self.weights)[0]
             block = rng.choices(self.grammar.blocks[file], self.block_weights[file])[0]
             if file == FEELINGS_FILE:
                 turns += self.feeling(block)[0]
                 continue
+            if file == MEMORY_FILE:
+                about = block.all("about")[0]
+                # The same thing told twice, or asked for when it was told, would contradict itself.
+                if about in told or (about == "nothing" and told):
+                    continue
+                told.add(about)
+                if block.pairs("later", "recall") and rng.random() < UNKNOWN_SHARE:
+                    turns += self.never_told(block)
+                    continue
             exchange, later = self.exchange(block)
             turns += exchange
-            # A recalled fact belongs to the first thing told; a second `my name is` would contradict it.
-            if later and not pending:
-                pending = later
-                if rng.random() < 0.5:
-                    turns, pending = turns + pending, []
-                    break
-        return turns + pending
+            pending += later
+            if pending and rng.random() < 0.5:
+                turns.append(pending.pop(rng.randrange(len(pending))))
+        rng.shuffle(pending)
+        return turns + pending or self.dialogue()

@@ -1,4 +1,4 @@
-"""From a checkpoint to BlinkDL's `.pth` in float32 and bfloat16, the vocabulary and the numbers of the run."""
+"""From a checkpoint to BlinkDL's `.pth` in float32 and bfloat16, GGUF, the vocabulary and the numbers of the run."""
 
 import json
 import math
@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from assistant.training.documents import load_rows
+from assistant.training.gguf_export import write_gguf
 from assistant.training.model import from_weights
-from assistant.training.trainer import held_out_loss
+from assistant.training.plot import write_loss_plot
+from assistant.training.trainer import CHECKPOINT_FILE, held_out_loss
 
 PARITY_TOKENS = 48
 
@@ -50,7 +52,8 @@ def metrics_of(run: Path, data: Path, weights: dict[str, Tensor], checkpoint: di
         "held_out_loss": round(loss, 4),
         "held_out_perplexity": round(math.exp(loss), 4),
         "steps": checkpoint["step"],
-        "planned_steps": checkpoint["planned_steps"],
+        "decay_steps": checkpoint["decay_steps"],
+        "data_began": checkpoint["data_began"],
         "seed": checkpoint["seed"],
         "sources": summary["sources"],
         "loss_curve": history,
@@ -64,20 +67,21 @@ def write_metrics(out: Path, metrics: dict) -> dict:
     for key, value in metrics.items():
         parts = {f"{key}.{name}": part for name, part in value.items()} if isinstance(value, dict) else {key: value}
         numbers |= {name: part for name, part in parts.items() if isinstance(part, int | float | str)}
-    by_category = metrics.get("probe", {}).get("by_category", {})
-    numbers |= {f"probe.{name}": score for name, score in by_category.items()}
     (out / "numbers.json").write_text(json.dumps(numbers, indent=1))
     return numbers
 
 
 def export(run: Path, data: Path, out: Path) -> dict:
-    """Write `model.pth`, `model.bf16.pth`, `vocab.txt` and the metrics; return those in short."""
+    """Write `model.pth`, `model.bf16.pth`, `model.gguf`, `vocab.txt`, `loss.svg`, metrics; return those in short."""
     out.mkdir(parents=True, exist_ok=True)
-    checkpoint = torch.load(run / "checkpoint.pt", weights_only=False)
+    checkpoint = torch.load(run / CHECKPOINT_FILE, weights_only=True)
     weights = checkpoint["weights"]
     torch.save(blinkdl_weights(weights, torch.float32), out / "model.pth")
     torch.save(blinkdl_weights(weights, torch.bfloat16), out / "model.bf16.pth")
     shutil.copyfile(data / "vocab.txt", out / "vocab.txt")
+    plain = {name: tensor.numpy() for name, tensor in blinkdl_weights(weights, torch.float32).items()}
+    write_gguf(plain, out / "vocab.txt", out / "model.gguf")
+    write_loss_plot(checkpoint["history"], out / "loss.svg")
     metrics = metrics_of(run, data, weights, checkpoint)
     metrics["parity_with_rwkv_package"] = difference_from_rwkv_package(
         out / "model.pth", load_rows(data, "held_out").tokens[0]

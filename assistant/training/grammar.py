@@ -10,8 +10,9 @@ A grammar file holds blocks. A line that starts with a space continues the line 
     answer: You're welcome!              ... and what is answered to it
 
 `|` separates alternatives, `(a|b|)` chooses inside one, `{table}` is a row's first field and `{table.1}` its second.
-A row is drawn once per dialogue, so a slot keeps its value over turns; `{table2}` draws a second row of the same table.
-In a facts file a line `? question | question => answer | answer` is a whole block of its own.
+A row is drawn once per exchange, so a slot keeps its value over turns; `{table2}` draws a second, other row. A row may
+hold slots itself. In a facts file a line `? question | question => answer | answer` is a whole block of its own.
+`facts.txt` and `facts-more.txt` are one file in two parts: a block or table that stands in both gets the lines of both.
 """
 
 import random
@@ -25,6 +26,7 @@ GRAMMAR_DIR = Path(__file__).parent / "grammar"
 HELD_OUT_ONE_IN = 10
 HELD_OUT_MIN_PHRASINGS = 6
 ROWS_PER_WEIGHT = 8
+REDRAWS = 20
 
 _INNERMOST_CHOICE = re.compile(r"\(([^()]*\|[^()]*)\)")
 _A_BEFORE_VOWEL = re.compile(r"\b([Aa]) (?!one\b|once|eu|uni|use|usu)(?=[aeiou])")
@@ -70,20 +72,35 @@ class Grammar:
         ]
         return max([1.0, *(length / ROWS_PER_WEIGHT for length in lengths)])
 
-    def expand(self, template: str, rng: random.Random, bindings: Bindings) -> str:
-        """One random expansion of a template; new slots are drawn and added to `bindings`."""
-        text = template
+    def _row(self, table: str, rng: random.Random, bindings: Bindings) -> Row:
+        """A row of a table that no other slot of the same table holds; columns of it may be choices or slots."""
+        source = self.tables[table]
+        taken = {row[0] for name, row in bindings.items() if name.rstrip("0123456789") == table}
+        for _ in range(REDRAWS):
+            row = source(rng) if callable(source) else rng.choice(source)
+            if row[0] not in taken:
+                break
+        return tuple(self._choose(column, rng) for column in row)
+
+    @staticmethod
+    def _choose(text: str, rng: random.Random) -> str:
         while match := _INNERMOST_CHOICE.search(text):
             text = text[: match.start()] + rng.choice(match[1].split("|")) + text[match.end() :]
+        return text
+
+    def expand(self, template: str, rng: random.Random, bindings: Bindings) -> str:
+        """One random expansion of a template; new slots are drawn and added to `bindings`."""
+        text = self._choose(template, rng)
 
         def fill(slot: re.Match) -> str:
             table, draw, column = slot.groups()
             if table + draw not in bindings:
-                source = self.tables[table]
-                bindings[table + draw] = source(rng) if callable(source) else rng.choice(source)
+                bindings[table + draw] = self._row(table, rng, bindings)
             return bindings[table + draw][int(column or 0)]
 
-        text = re.sub(r"\s+", " ", _SLOT.sub(fill, text)).strip()
+        while _SLOT.search(text):
+            text = _SLOT.sub(fill, text)
+        text = re.sub(r"\s+", " ", text).strip()
         text = _A_BEFORE_VOWEL.sub(r"\1n ", text)
         return text[:1].upper() + text[1:]
 
@@ -146,39 +163,49 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         yield number, current
 
 
-def parse(text: str, name: str, grammar: Grammar) -> None:
-    """Add the tables and blocks of one grammar file to `grammar`."""
+def parse(text: str, part: str, grammar: Grammar) -> None:
+    """Add the tables and blocks of one grammar file (such as `facts` or its further part `facts-more`) to `grammar`."""
+    name = part.partition("-")[0]
     blocks = grammar.blocks.setdefault(name, [])
     for number, line in _logical_lines(text):
-        where = f"{name}.txt line {number}"
+        where = f"{part}.txt line {number}"
         if line.count("(") != line.count(")"):
             raise GrammarError(f"{where}: parentheses do not match: {line[:60]}")
         if line[0] == "@":
-            blocks.append(Block(f"{name}.{line[1:].strip()}", ()))
+            full_name = f"{name}.{line[1:].strip()}"
+            earlier = next((index for index, block in enumerate(blocks) if block.name == full_name), None)
+            # A block that another part of the file began goes to the end, where the coming lines are added to it.
+            blocks.append(Block(full_name, ()) if earlier is None else blocks.pop(earlier))
             continue
         if line[0] == "?":
             question, arrow, answer = line[1:].partition("=>")
             if not arrow:
                 raise GrammarError(f"{where}: a fact needs `=>`: {line[:60]}")
             pair = (("user", split_alternatives(question)), ("reply", split_alternatives(answer)))
-            blocks.append(Block(f"{name}.{number}", pair))
+            blocks.append(Block(f"{name}.{part}:{number}", pair))
             continue
         key, colon, rest = line.partition(":")
         if not colon or (line[0] != "%" and not blocks):
             raise GrammarError(f"{where}: not a `key: text` line: {line[:60]}")
         if key[0] == "%":
             rows = [tuple(row.split("=")) for row in split_alternatives(rest)]
-            grammar.tables[key[1:]] = rows
+            grammar.tables[key[1:]] = [*grammar.tables.get(key[1:], []), *rows]
         else:
             last = blocks[-1]
             blocks[-1] = Block(last.name, (*last.lines, (key, split_alternatives(rest))))
 
 
-def load_grammar(folder: Path = GRAMMAR_DIR) -> Grammar:
-    """The grammar of every `*.txt` file in a folder, with the drawn tables of `invented` added."""
-    from assistant.training.invented import DRAWN_TABLES
+def load_grammar(folder: Path = GRAMMAR_DIR, data: Path | None = None) -> Grammar:
+    """The grammar of every `*.txt` file in a folder, with the drawn tables of `invented` and `pools` added.
 
-    grammar = Grammar(tables=dict(DRAWN_TABLES))
-    for path in sorted(folder.glob("*.txt")):
+    `data`: the folder of the permissive sets; with it the `{some_...}` slots draw from thousands of real words as well.
+    """
+    from assistant.training.invented import DRAWN_TABLES
+    from assistant.training.pools import pools
+
+    grammar = Grammar()
+    for path in sorted(folder.glob("*.txt"), key=lambda path: path.stem):
         parse(path.read_text(encoding="utf-8"), path.stem, grammar)
+    grammar.tables |= DRAWN_TABLES
+    grammar.tables |= pools(grammar.tables, data)
     return grammar

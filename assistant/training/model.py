@@ -185,6 +185,10 @@ class Rwkv7(nn.Module):
 
     def compile_parts(self) -> None:
         """Fuse what lies around the recurrence; the recurrence itself is opaque to the compiler."""
+        import torch._functorch.config
+
+        # Read back from its cache, a graph that returns views fails (torch 2.13: "shape ... is invalid for input").
+        torch._functorch.config.enable_autograd_cache = False
         for block in self.blocks:
             block.att.before_wkv = torch.compile(block.att.before_wkv, dynamic=False)
             block.att.after_wkv = torch.compile(block.att.after_wkv, dynamic=False)

@@ -18,20 +18,27 @@ MAX_GRADIENT_NORM = 1.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """Learning rates at their peak, weight decay, and the linear warm-up and cosine that scale them."""
+    """Learning rates at their peak, weight decay, and the warm-up, the stable phase and the decay that scale them.
 
-    steps: int
+    A run has no planned length: it stays at the peak until a branch of it is told to decay from a step on. The decay is
+    `1 - sqrt(share done)`, the form that lost least in "Scaling Laws and Compute-Optimal Training Beyond Fixed Training
+    Durations" (Haegele et al., 2024).
+    """
+
+    decay_from: int | None = None
+    decay_steps: int = 0
     warm_up_steps: int = 100
-    final_fraction: float = 0.05
+    peak: float = 1.0  # of both rates below: less where a run goes on from a decayed model
     adam_rate: float = 2e-3
     muon_rate: float = 2e-2
     weight_decay: float = 0.1
 
     def scale(self, step: int) -> float:
         """The factor on both rates at a step (0-based)."""
-        warm_up = min(1.0, (step + 1) / self.warm_up_steps)
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, self.steps))))
-        return warm_up * (self.final_fraction + (1 - self.final_fraction) * cosine)
+        warm_up = self.peak * min(1.0, (step + 1) / self.warm_up_steps)
+        if self.decay_from is None or step < self.decay_from:
+            return warm_up
+        return warm_up * (1 - math.sqrt(min(1.0, (step - self.decay_from) / max(1, self.decay_steps))))
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def share_of(slots: list[Slot], rank: int, workers: int) -> list[Slot]:
 def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     """Approximately U V^T of the matrix's singular value decomposition U S V^T."""
     a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
+    x = matrix
     x = x / (x.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
     if tall:
@@ -90,7 +97,7 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     for _ in range(iterations):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).float()
+    return x.T if tall else x
 
 
 def update(

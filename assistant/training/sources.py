@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.evaluation.feelings import LabelledText, goemotions
 from assistant.training.documents import (
     NAMED_SPEAKER_WEIGHT,
     NO_WEIGHT,
@@ -18,47 +19,6 @@ from assistant.training.documents import (
     feeling_document,
 )
 
-LABELS = ["happy", "sad", "angry", "scared", "surprised", "disgusted", "neutral"]
-GOEMOTIONS_NAMES = [
-    "admiration",
-    "amusement",
-    "anger",
-    "annoyance",
-    "approval",
-    "caring",
-    "confusion",
-    "curiosity",
-    "desire",
-    "disappointment",
-    "disapproval",
-    "disgust",
-    "embarrassment",
-    "excitement",
-    "fear",
-    "gratitude",
-    "grief",
-    "joy",
-    "love",
-    "nervousness",
-    "optimism",
-    "pride",
-    "realization",
-    "relief",
-    "remorse",
-    "sadness",
-    "surprise",
-    "neutral",
-]
-GOEMOTIONS_GROUPS = {
-    "happy": "admiration amusement approval caring desire excitement gratitude joy love optimism pride relief",
-    "sad": "sadness disappointment embarrassment grief remorse",
-    "angry": "anger annoyance disapproval",
-    "scared": "fear nervousness",
-    "surprised": "surprise realization confusion curiosity",
-    "disgusted": "disgust",
-    "neutral": "neutral",
-}
-LABEL_OF_NAME = {name: label for label, names in GOEMOTIONS_GROUPS.items() for name in names.split()}
 CLEAR_NAMES = {
     "sadness",
     "grief",
@@ -95,6 +55,20 @@ class Source:
     use: str
 
 
+CORPORA_FILES = [
+    *(
+        f"humans/{name}"
+        for name in ("celebrities", "scientists", "britishActors", "wrestlers", "authors", "occupations")
+    ),
+    *(f"animals/{name}" for name in ("dog_names", "common")),
+    *(f"geography/{name}" for name in ("us_cities", "english_towns_cities", "norwegian_cities")),
+    *(
+        f"foods/{name}"
+        for name in ("fruits", "fish", "herbs_n_spices", "breads_and_pastries", "vegetables", "menuItems")
+    ),
+    *(f"colors/{name}" for name in ("xkcd", "crayola")),
+    *(f"objects/{name}" for name in ("objects", "clothing")),
+]
 SOURCES = [
     Source(
         "GoEmotions",
@@ -125,6 +99,13 @@ SOURCES = [
         "small talk",
     ),
     Source(
+        "Corpora",
+        tuple(f"corpora/{file}.json" for file in CORPORA_FILES),
+        "CC0-1.0",
+        "dariusk/corpora",
+        "names of people, places, jobs and things that users tell; capitals",
+    ),
+    Source(
         "Small talk phrasings",
         ("smalltalk/st_kb.tsv",),
         "ISC",
@@ -148,37 +129,13 @@ def hashes(data: Path) -> list[dict]:
     ]
 
 
-def _cleaned(text: str) -> str:
-    text = text.replace("[NAME]", "Sam").replace("[RELIGION]", "religion")
-    return re.sub(r"\s+", " ", text).strip()
-
-
-@dataclass(frozen=True)
-class LabelledText:
-    """A GoEmotions comment with one of our seven labels and its own fine label."""
-
-    text: str
-    label: str
-    fine: str
-
-
-def goemotions(data: Path, split: str) -> list[LabelledText]:
-    """The comments of a split whose labels all fall into one of the seven groups."""
-    rows = []
-    for line in (data / f"goemotions/go_{split}.tsv").read_text(encoding="utf-8").splitlines():
-        text, numbers, _ = line.split("\t")
-        names = [GOEMOTIONS_NAMES[int(number)] for number in numbers.split(",")]
-        labels = {LABEL_OF_NAME[name] for name in names}
-        if len(labels) == 1:
-            rows.append(LabelledText(_cleaned(text), labels.pop(), names[0]))
-    return rows
-
-
-def goemotions_documents(data: Path) -> Iterator[Document]:
-    """`Feeling:` documents of the training split; a foul comment is read but not imitated."""
+def goemotions_documents(data: Path, rng: random.Random) -> Iterator[Document]:
+    """`Feeling:` documents of the training split, the fine label behind ours; a foul comment is read, not imitated."""
     for row in goemotions(data, "train"):
         weight = NO_WEIGHT if FORBIDDEN.search(row.text) else USER_WEIGHT
-        yield feeling_document("goemotions", row.text, row.label, weight)
+        label = row.label if row.label == row.fine else f"{row.label}, {row.fine}"
+        text = row.text if rng.random() < 0.6 else row.text.lower() if rng.random() < 0.6 else row.text.rstrip(".!?")
+        yield feeling_document("goemotions", text or row.text, label, weight)
 
 
 def clear_feelings(data: Path) -> list[LabelledText]:
@@ -238,11 +195,6 @@ def clinc_phrasings(data: Path) -> dict[str, list[str]]:
             if not FORBIDDEN.search(text):
                 phrasings.setdefault(intent, []).append(text)
     return phrasings
-
-
-def clinc_out_of_scope_test(data: Path) -> list[str]:
-    """The 1,000 out-of-scope test phrasings: half go to training, the other half are for measuring refusals."""
-    return [text for text, _ in json.loads((data / "clinc/clinc.json").read_text())["oos_test"]]
 
 
 def smalltalk_phrasings(data: Path) -> dict[str, list[str]]:

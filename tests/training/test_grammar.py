@@ -26,12 +26,22 @@ def blocks_of(grammar):
     return [(file, block) for file, blocks in grammar.blocks.items() for block in blocks]
 
 
+def rows_behind(grammar, text):
+    """How many rows the text's listed tables have, at least one."""
+    tables = [grammar.tables[name] for name in re.findall(r"\{([a-z_]+)", text)]
+    return max([1, *(len(table) for table in tables if not callable(table))])
+
+
 def test_breadth(grammar):
     intents = [block for file, block in blocks_of(grammar) if file != FACTS]
-    assert len(intents) >= 120
+    assert len(intents) >= 200
+    assert len(grammar.blocks[FACTS]) >= 250
+    written = sum(count_expansions(text) * rows_behind(grammar, text)
+                  for _, block in blocks_of(grammar) for text in block.all("user"))  # fmt: skip
+    assert written > 50_000
     for block in intents:
         texts = [text for key in ("user", "say", "bare", "cause") for text in block.all(key)]
-        phrasings = sum(map(count_expansions, texts))
+        phrasings = sum(count_expansions(text) * rows_behind(grammar, text) for text in texts)
         assert phrasings >= LEAST_PHRASINGS, f"{block.name} has only {phrasings} phrasings"
 
 
@@ -69,13 +79,51 @@ def test_dialogues_are_whole_and_seeded(grammar):
 
 
 def test_told_facts_are_recalled(grammar):
-    block = next(block for block in grammar.blocks["memory"] if block.name == "memory.my_odd_name")
+    block = next(block for block in grammar.blocks["memory"] if block.name == "memory.my_name")
     writer = DialogueWriter(grammar, random.Random(0))
-    for _ in range(50):
+    corrected = 0
+    for _ in range(300):
         turns, later = writer.exchange(block)
-        greeting = re.sub(r"^(Nice to meet you, |Hello, |Hi )", "", turns[0][1])
-        name = re.match(r"[A-Z][a-z]+", greeting)[0]
-        assert all(name in reply for _, reply in later)
+        told = {word.strip(".,!?") for word in turns[0][0].split()}
+        fixed = len(turns) > 1 and any(word in turns[1][1] for word in ("Sorry", "Thank", "mistake", "Got it", "Okay"))
+        if fixed:
+            corrected += 1
+            told = {word.strip(".,!?") for word in turns[1][0].split()}
+        for _, reply in later:
+            name = next(
+                word for word in re.findall(r"[A-Z][\w'-]+", reply) if word not in ("Your", "You", "It's", "You're")
+            )
+            assert name.lower().split("'")[0] in {word.lower().split("'")[0] for word in told} | {"i"}, (turns, later)
+    assert 20 < corrected < 200
+
+
+def test_two_slots_of_a_table_differ(grammar):
+    rng = random.Random(0)
+    for _ in range(200):
+        first, _, second = grammar.expand("{capital} - {capital2}", rng, {}).partition(" - ")
+        assert first != second
+
+
+def test_a_thing_is_never_told_twice_nor_asked_as_unknown_when_told(grammar):
+    writer = DialogueWriter(grammar, random.Random(3))
+    unknown = next(b for b in grammar.blocks["memory"] if b.all("about") == ("nothing",)).all("reply")
+    named = re.compile(r"nice to meet you, (\w+)", re.IGNORECASE)
+    for _ in range(3_000):
+        turns = writer.dialogue()
+        told = [match[1] for _, reply in turns if (match := named.match(reply))]
+        assert len(told) <= 1
+        if told:
+            asked = [reply for user, reply in turns if re.fullmatch(r"what('s| is) my name\??", user, re.IGNORECASE)]
+            assert not set(asked) & set(unknown)
+
+
+def test_a_file_in_two_parts_is_one():
+    grammar = Grammar()
+    parse("%pet: dog | cat\n@hello\nuser: Hi\nreply: Hello!\n", "talk", grammar)
+    parse("%pet: owl\n@hello\nuser: Hey\n", "talk-more", grammar)
+    (block,) = grammar.blocks["talk"]
+    assert block.all("user") == ("Hi", "Hey")
+    assert len(grammar.tables["pet"]) == 3
 
 
 def test_held_out_phrasings_are_stable_and_few(grammar):
