@@ -92,7 +92,7 @@ def test_accuracy_of_the_embedded_model(tmp_path):
     by_label = {s["label"]: s for s in scores}
     assert by_label["float32 reference"]["kl_nats"] == 0
     assert by_label["exact int8"]["top1_agreement"] >= 0.9
-    # On 40 tokens of one chip the order of two noise levels is chance (the tests of tiles and chips have the statistics):
+    # On 40 tokens of one chip the order of two noise levels is chance (tests of tiles and chips have the statistics):
     # each of them moves the answers, by more than the exact chip's rounding does.
     noisy = [s["kl_nats"] for label, s in by_label.items() if label.startswith("noise")]
     assert len(noisy) == 6
