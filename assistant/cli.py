@@ -13,6 +13,8 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "chat": ("assistant.tui.command:command", "Chat in the terminal."),
     "ask": ("assistant.ask:command", "Ask one question and print the reply."),
     "serve": ("assistant.daemon.command:command", "Run the daemon in this terminal."),
+    "plan": ("assistant.plan.command:command", "Choose where and how to run, and say why."),
+    "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),
     "eval": ("assistant.evaluation.command:command", "Measure how good a model is."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
     "cim": ("assistant.cim.commands:cim", "Ask the simulated compute-in-memory chips."),

@@ -97,6 +97,22 @@ class Client:
             raise _refusal(status, body)
         return _decode(body, wire.Ready)
 
+    # --- the plan ---
+
+    async def plan(self) -> wire.PlanStatus:
+        """What the daemon follows, and why."""
+        return await self._request("GET", "/v1/plan", answer=wire.PlanStatus)
+
+    async def what_if(self, policy: str | None, limits: dict[str, Any]) -> wire.PlanView:
+        """What would be chosen under a policy (None: the one that is followed) with these limits; changes nothing."""
+        body = wire.PlanRequest(policy=policy, limits=limits)
+        return await self._request("POST", "/v1/plan/what-if", body, answer=wire.PlanView)
+
+    async def follow(self, policy: str, limits: dict[str, Any] | None = None) -> wire.PlanStatus:
+        """Follow another policy from now on; the daemon goes over to its choice between two replies."""
+        body = wire.PlanRequest(policy=policy, limits=limits or {})
+        return await self._request("POST", "/v1/plan", body, answer=wire.PlanStatus)
+
     # --- chats ---
 
     async def chats(self) -> list[wire.Chat]:

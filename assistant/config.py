@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,6 +15,7 @@ from msgspec import Meta
 from assistant import paths
 from assistant.errors import ConfigError
 
+T = TypeVar("T")
 Count = Annotated[int, Meta(ge=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -62,6 +63,15 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_cap_mb: Annotated[int, Meta(ge=0)] = 512  # the oldest go first
 
 
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides where and how the model runs. Whatever [model] and [backend] name is not decided but followed."""
+
+    policy: str = "private"  # `assistant plan --policy NAME` shows what one chooses
+    on_battery: str = "battery"  # the policy while the machine runs on its battery; "": the same
+    keep_free_mb: Annotated[int, Meta(ge=0)] = 256  # memory left to other programs
+    power_supply: str = "/sys/class/power_supply"  # where the kernel tells what feeds the machine
+
+
 class Tui(msgspec.Struct, frozen=True, kw_only=True):
     """How the terminal looks."""
 
@@ -76,6 +86,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sampling: Sampling = msgspec.field(default_factory=Sampling)
     daemon: Daemon = msgspec.field(default_factory=Daemon)
     history: History = msgspec.field(default_factory=History)
+    plan: Plan = msgspec.field(default_factory=Plan)
     tui: Tui = msgspec.field(default_factory=Tui)
 
 
@@ -96,39 +107,40 @@ def load(path: Path | None = None) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError("the configuration is not valid TOML", where=file, why=error) from error
     _refuse_unknown(table, file)
-    return Config(**{name: _section(name, table[name], file) for name in table})
+    return Config(**{name: checked(table[name], SECTIONS[name], file, name) for name in table})
 
 
-def _refuse_unknown(table: dict[str, Any], file: Path) -> None:
-    keys = {name: struct.__struct_fields__ for name, struct in SECTIONS.items()}
-    for name, section in table.items():
-        if name not in SECTIONS:
-            homes = [f"[{home}] {name}" for home, known in keys.items() if name in known]
-            hint = f"Did you mean {homes[0]}?" if homes else _did_you_mean(name, SECTIONS)
-            raise ConfigError(f"unknown section or key '{name}'", where=file, hint=hint)
-        if not isinstance(section, dict):
-            raise ConfigError(f"'{name}' is a section", where=file, hint=f"Write it as [{name}]")
-        for key in section:
-            if key not in keys[name]:
-                hint = _did_you_mean(key, keys[name])
-                raise ConfigError(f"unknown key '{key}' in [{name}]", where=file, hint=hint)
-
-
-def _section(name: str, section: dict[str, Any], file: Path) -> msgspec.Struct:
+def checked(table: dict[str, Any], kind: type[T], file: Path, section: str) -> T:
+    """One table of a file as its struct. Raises ConfigError that names file, section and key, and suggests one."""
+    for key in table:
+        if key not in kind.__struct_fields__:
+            raise ConfigError(
+                f"unknown key '{key}' in [{section}]", where=file, hint=did_you_mean(key, kind.__struct_fields__)
+            )
     try:
-        return msgspec.convert(section, SECTIONS[name])
+        return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         # msgspec ends its message with the place: "Expected `int`, got `str` - at `$.threads`".
         why, _, place = str(error).partition(" - at ")
         key = re.sub(r"^`\$\.?|`$", "", place)
         why = why.replace("`", "").replace("Expected", "expected", 1)
         raise ConfigError(
-            f"wrong value for '{key}' in [{name}]",
+            f"wrong value for '{key}' in [{section}]",
             where=file,
-            why=f"{why} (it says {section.get(key)!r})",
+            why=f"{why} (it says {table.get(key)!r})",
         ) from error
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}"
+
+
+def _refuse_unknown(table: dict[str, Any], file: Path) -> None:
+    for name, section in table.items():
+        if name not in SECTIONS:
+            homes = [f"[{home}] {name}" for home, kind in SECTIONS.items() if name in kind.__struct_fields__]
+            hint = f"Did you mean {homes[0]}?" if homes else did_you_mean(name, SECTIONS)
+            raise ConfigError(f"unknown section or key '{name}'", where=file, hint=hint)
+        if not isinstance(section, dict):
+            raise ConfigError(f"'{name}' is a section", where=file, hint=f"Write it as [{name}]")

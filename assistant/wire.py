@@ -264,3 +264,120 @@ class Ready(Wire):
     backend: BackendStatus | None = None
     engine: EngineStatus | None = None
     reason: str | None = None  # why not ready
+
+
+# --- /v1/plan ------------------------------------------------------------------------------------------------
+
+
+class FigureView(Wire):
+    """One figure of a plan; None: not known. `note`: what it rests on."""
+
+    value: float | None
+    unit: str
+    basis: Basis
+    note: str = ""
+
+
+class OptionView(Wire):
+    """One way to run. `executable`: false for what is shown only to be compared with."""
+
+    name: str
+    model: str
+    backend: str
+    precision: str
+    where: str  # threads or chips and what lies where, in words
+    privacy: str
+    simulated: bool
+    untested: bool
+    executable: bool
+    figures: dict[str, FigureView]
+
+
+class LimitView(Wire):
+    key: str
+    bound: float | str | bool | list[str]
+    words: str
+
+
+class BreachView(Wire):
+    limit: LimitView
+    value: float | str | bool | None
+    known: bool
+    words: str
+
+
+class LoserView(Wire):
+    """An option that was not chosen: the limits it breaks, or the metric in which it was outranked."""
+
+    option: OptionView
+    words: str
+    breaches: list[BreachView]
+    outranked_by: str | None
+
+
+class RelaxationView(Wire):
+    limit: LimitView
+    needed: float | str | bool | None
+    option: str
+    words: str
+
+
+class PlanView(Wire):
+    """A solved plan. `conflict`: a smallest set of limits that cannot hold together; `relaxations`: single changes that
+    would be enough; `together`: the changes that are needed where no single one is."""
+
+    policy: str
+    title: str
+    prompt_tokens: int
+    limits: list[LimitView]
+    feasible: bool
+    choice: OptionView | None
+    losers: list[LoserView]
+    why_not: str | None
+    conflict: list[LimitView]
+    relaxations: list[RelaxationView]
+    together: list[RelaxationView]
+    front: list[str]
+    calibrated_at: str | None
+
+
+class PlanChange(Wire):
+    """The daemon went over to another plan, or could not."""
+
+    at: float
+    policy: str
+    before: str
+    after: str
+    reason: str
+
+
+class PredictionView(Wire):
+    """Predicted and measured time of a decode pass of what runs now; `error`: mean relative error so far."""
+
+    predicted_ms: float | None
+    measured_ms: float | None
+    error: float | None
+    replies: int
+
+
+class PlanStatus(Wire):
+    """What the daemon follows. `active`: what runs; `pending`: what it is going over to; `note`: what is not as the
+    policy wants, in words."""
+
+    plan: PlanView
+    active: str
+    since: float
+    reason: str
+    power: str  # mains | battery | unknown
+    pending: str | None
+    note: str | None
+    prediction: PredictionView
+    policies: list[str]
+    changes: list[PlanChange]
+
+
+class PlanRequest(Wire):
+    """A policy (None: the one that is followed) with limits by the names that policy files use."""
+
+    policy: str | None = None
+    limits: dict[str, Any] = {}

@@ -21,6 +21,7 @@ from assistant.evaluation.limits import score_limits, wrongly_refused
 from assistant.evaluation.talker import GREEDY, SAMPLED, Talker
 from assistant.evaluation.tone import HEAVY, score_tone
 from assistant.models.atomic import replacing
+from assistant.models.results import results_file
 
 Scores = dict[str, float]
 PARTS = ("battery", "perplexity", "tone", "feelings", "limits", "lambada")
@@ -146,10 +147,6 @@ def evaluate(talker: Talker, options: Options) -> tuple[Evaluation, dict[str, Ba
     return result, outcomes
 
 
-def results_file(model: str, folder: Path | None = None) -> Path:
-    return (folder or paths.data_dir() / "evaluations") / f"{model}.json"
-
-
 def stored(model: str, folder: Path | None = None) -> dict[str, Evaluation]:
     """All kept evaluations of a model by `backend/precision`; a file that cannot be read counts as none."""
     try:
@@ -171,11 +168,3 @@ def store(result: Evaluation, folder: Path | None = None) -> Path:
     with replacing(path) as file:
         file.write(msgspec.json.format(msgspec.json.encode({**kept, key: result}), indent=2))
     return path
-
-
-def quality(model: str, source_sha256: str, backend: str, precision: str, folder: Path | None = None) -> float | None:
-    """The greedy battery share in [0, 1] measured for exactly this model, or None: for the solver's quality floor."""
-    found = stored(model, folder).get(f"{backend}/{precision}")
-    if found is None or found.source_sha256 != source_sha256 or "greedy" not in found.battery:
-        return None
-    return found.battery["greedy"].share

@@ -8,13 +8,14 @@ from functools import cache
 import numpy as np
 
 from backends.base import BackendInfo, BadWeights, ModelConfig, State
-from backends.cim import metis, mythic
+from backends.cim import metis, mythic, placing
 from backends.cim.analog_tile import AnalogMatrix
 from backends.cim.chip import SimulatedChip, key_of
 from backends.cim.cost import ChipCost
 from backends.cim.digital_tile import DigitalTile
 from backends.cim.mapping import Mapping
 from backends.cim.noise import FRESH, NoiseSettings
+from backends.deployment import Deployment
 from backends.profiles import Profile, profile
 
 POOL = 1 << 21  # normal deviates that read noise is taken from
@@ -37,16 +38,22 @@ class MythicM1076(SimulatedChip):
     )
 
     def __init__(self, threads: int | None = None, noise: NoiseSettings = FRESH, chip: Profile | None = None,
-                 chips: int | None = None):  # fmt: skip
-        """`threads` is accepted for symmetry. `chips`: how many there are; what does not fit stays on the host."""
+                 chips: int | None = None, host: tuple[str, ...] = ()):  # fmt: skip
+        """`threads` is accepted for symmetry. `chips`: how many there are; `host`: matrices that stay on the host, as
+        does what does not fit."""
         super().__init__()
-        self.noise, self.profile, self.chips = noise, chip or profile("mythic-m1076"), chips
+        self.noise, self.profile, self.chips, self.host = noise, chip or profile("mythic-m1076"), chips, host
         self.input_bits = int(self.profile.value("converters.dac_bits"))
         self.mapping = cache(self._lay_out)
         self._pool: np.ndarray | None = None
 
     def _lay_out(self, config: ModelConfig) -> Mapping:
-        return mythic.lay_out(config, self.profile, chips=self.chips)
+        return mythic.lay_out(config, self.profile, chips=self.chips, host=self.host)
+
+    @classmethod
+    def deployments(cls, config: ModelConfig, precision: str) -> list[Deployment]:
+        """For a solver: chips and host as sites of weight groups. See backends/cim/placing.py."""
+        return placing.deployments(config, profile("mythic-m1076"))
 
     def _make_tiles(self, name: str, codes: np.ndarray) -> _Read:
         return _Read(AnalogMatrix(codes, self.profile, self.noise, key_of(name)), self, key_of(name))

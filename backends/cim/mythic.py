@@ -34,11 +34,16 @@ def tile_product_s(chip: Profile) -> Band:
     )
 
 
-def lay_out(config: ModelConfig, chip: Profile, policy: Policy = "packed", chips: int | None = None) -> Mapping:
+def lay_out(config: ModelConfig, chip: Profile, policy: Policy = "packed", chips: int | None = None,
+            host: tuple[str, ...] = ()) -> Mapping:  # fmt: skip
     """Place a model. With a number of chips: a tile per block if they suffice for that, because no two products then
     wait for each other; with fewer than it needs, the head goes to the host first, then the last matrices.
+    With `host` these matrices go there, and of the others only what finds no room.
     """
     wanted, g = matrices(config), grid(chip)
+    if host:
+        packed, spread = (place(wanted, g, way, chips, host) for way in ("packed", "spread"))
+        return packed if len(spread.host) > len(packed.host) else spread
     if chips is not None and naive_tiles(wanted, g) <= chips * g.tiles:
         return _placed(wanted, g, "naive")
     mapping = _placed(wanted, g, policy)

@@ -118,10 +118,10 @@ def test_any_table_is_a_struct_or_a_clear_error(section: str, table: dict) -> No
     known = {key: table[key] for key in table if key in config.SECTIONS[section].__struct_fields__}
     if known != table:
         with pytest.raises(ConfigError, match=r"c\.toml"):
-            config._refuse_unknown({section: table}, Path("c.toml"))
+            config.checked(table, config.SECTIONS[section], Path("c.toml"), section)
     message = ""
     try:
-        made = config._section(section, known, Path("c.toml"))
+        made = config.checked(known, config.SECTIONS[section], Path("c.toml"), section)
     except ConfigError as error:  # a key that exists, by chance, with a value that it cannot have
         message = str(error)
     assert "c.toml" in message if message else isinstance(made, config.SECTIONS[section])
@@ -134,7 +134,7 @@ def test_any_value_is_accepted_or_named(value: object, data: st.DataObject) -> N
     made = None
     message = ""
     try:
-        made = config._section(section, {key: value}, Path("c.toml"))
+        made = config.checked({key: value}, config.SECTIONS[section], Path("c.toml"), section)
     except ConfigError as error:
         message = str(error)
     if made is None:

@@ -13,6 +13,7 @@ from assistant.evaluation.command import command
 from assistant.evaluation.limits import ADMITS, wrongly_refused
 from assistant.evaluation.talker import SAMPLED, Talker
 from assistant.evaluation.tone import HEAVY, has_loop, score_tone
+from assistant.models import results
 from assistant.models.store import Store
 from backends.base import State
 from backends.reference import ReferenceBackend
@@ -152,7 +153,7 @@ def test_refusing_what_one_should_know():
 
 
 def evaluation(**changes):
-    battery = report.Battery(part="dev", asked=4, answered=3, by_category={"facts": (3, 4)}, stock_answer="Hi",
+    battery = report.Battery(part="dev", asked=80, answered=60, by_category={"facts": (3, 4)}, stock_answer="Hi",
                              stock_share=0.25, chance=0.1)  # fmt: skip
     values = {"model": "m", "source_sha256": "abc", "backend": "reference", "simulated": False, "precision": "int8"}
     values |= {"program": "0", "finished_at": "now", "seconds": 1.0, "battery": {"greedy": battery}}
@@ -160,15 +161,23 @@ def evaluation(**changes):
 
 
 def test_results_are_kept_and_read_as_a_quality_floor(tmp_path):
-    assert report.quality("m", "abc", "reference", "int8", tmp_path) is None
+    def known(sha="abc", backend="reference", precision="int8", **more):
+        return results.quality("m", sha, backend, precision, folder=tmp_path, **more)[0]
+
+    assert known() is None
     report.store(evaluation(), tmp_path)
     report.store(evaluation(battery={}, perplexity={"perplexity": 2.0}), tmp_path)
-    assert report.quality("m", "abc", "reference", "int8", tmp_path) == 0.75
+    assert known() == 0.75
     assert report.stored("m", tmp_path)["reference/int8"].perplexity == {"perplexity": 2.0}
-    assert report.quality("m", "another model", "reference", "int8", tmp_path) is None
-    assert report.quality("m", "abc", "reference", "fp32", tmp_path) is None
-    report.results_file("m", tmp_path).write_text("not json")
-    assert report.quality("m", "abc", "reference", "int8", tmp_path) is None
+    assert known(backend="another real one") == 0.75
+    assert known(simulated=True) is None, "a noisy chip must have been measured itself"
+    assert known(sha="another model") is None
+    assert known(precision="fp32") is None
+    results.results_file("m", tmp_path).write_text("not json")
+    assert known() is None
+    few = report.Battery(part="dev", asked=4, answered=3, by_category={}, stock_answer="", stock_share=0, chance=0)
+    report.store(evaluation(battery={"greedy": few}), tmp_path)
+    assert known() is None, "four probes are no measurement"
 
 
 def test_unknown_parts_are_refused():

@@ -1,0 +1,1 @@
+"""`assistant plan` and `assistant bench`: choices and measurements of this machine, in the terminal."""

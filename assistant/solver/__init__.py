@@ -1,0 +1,1 @@
+"""Choosing where and how to run: limits, objectives, placement, and why; pure arithmetic over options."""
