@@ -156,8 +156,8 @@ class Chats:
             turns[-1].key, Checkpoint(state.copy(), before + len(tokens), logits=logits.copy())
         )
 
-        async def save(text: str) -> None:
-            await asyncio.to_thread(self._history.update_reply, reply.id, text)
+        async def save(text: str, cost: wire.Cost) -> None:
+            await asyncio.to_thread(self._history.update_reply, reply.id, text, cost=cost)
 
         async def finish(outcome: Outcome) -> wire.StreamEvent:
             self._live.pop(chat.id, None)
