@@ -97,6 +97,11 @@ class Client:
             raise _refusal(status, body)
         return _decode(body, wire.Ready)
 
+    async def cost(self, by: wire.CostBy = "day", since: str | None = None) -> wire.CostReport:
+        """What answers have cost; `since` as `assistant cost` understands it."""
+        query = f"?by={by}" + (f"&since={quote(since, safe='')}" if since else "")
+        return await self._request("GET", f"/v1/cost{query}", answer=wire.CostReport)
+
     # --- chats ---
 
     async def chats(self) -> list[wire.Chat]:

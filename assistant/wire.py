@@ -244,6 +244,60 @@ class Failed(Event, tag="failed"):
 StreamEvent = Started | Delta | Finished | Failed
 
 
+# --- /v1/cost: totals of many answers --------------------------------------------------------------------------
+
+CostBy = Literal["day", "session", "backend"]
+
+
+class CostTotals(Wire):
+    """Sums over answers. Joules and device seconds are kept apart by how they are known, and never added up."""
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    elapsed_s: float = 0.0
+    queue_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    sample_s: float = 0.0
+    text_s: float = 0.0
+    other_s: float = 0.0
+    store_s: float = 0.0
+    macs: int = 0
+    bytes_moved: int = 0
+    device_s: dict[Basis, float] = {}
+    energy_j: dict[Basis, float] = {}
+
+
+class Equivalents(Wire):
+    """What totals would cost: electricity and CO2 by basis of the joules; a cloud service for the same tokens."""
+
+    currency: str
+    electricity: dict[Basis, float]
+    co2_g: dict[Basis, float]
+    cloud_low: float
+    cloud_high: float
+
+
+class CostRow(Wire):
+    key: str  # a day, the id of a chat, or "backend precision"; "" for what belongs to no chat (any more)
+    label: str
+    totals: CostTotals
+    equivalents: Equivalents
+
+
+class CostReport(Wire):
+    """Answers since a day (local time), grouped; `notes` tell where the numbers come from."""
+
+    by: CostBy
+    since: str | None
+    rows: list[CostRow]
+    total: CostTotals
+    equivalents: Equivalents
+    notes: list[str]
+
+
 # --- /readyz ------------------------------------------------------------------------------------------------
 
 

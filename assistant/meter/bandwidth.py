@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from assistant import paths
+from assistant.errors import AssistantError
 
 FILE = "read_bandwidth.json"
 FRESH_S = 30 * 86400.0
@@ -124,13 +126,14 @@ def _load(folder: Path) -> _Kept:
 
 
 def _save(folder: Path, kept: _Kept) -> None:
-    paths.ensure_private_dir(folder)
     temporary = folder / f"{FILE}.{os.getpid()}"
-    try:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
-        temporary.replace(folder / FILE)
-    except OSError:  # a full disk costs a measurement next time, nothing else
-        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(OSError, AssistantError):  # a full or closed disk costs a measurement next time
+        paths.ensure_private_dir(folder)
+        try:
+            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+            temporary.replace(folder / FILE)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _lines(path: str) -> list[str]:

@@ -19,6 +19,9 @@ from backends.base import State
 SAVE_EVERY_S = 0.5
 """How often an unfinished reply is stored: what a kill -9 can take away at most."""
 
+Record = Callable[[wire.Cost, wire.FinishReason], Awaitable[None]]
+"""Told of every answer that ended: what it cost and how it ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
