@@ -17,6 +17,8 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),
     "eval": ("assistant.evaluation.command:command", "Measure how good a model is."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
+    "cost": ("assistant.cost:command", "Show what the answers have cost."),
+    "wall": ("assistant.wall.command:command", "Show the memory wall of this and other machines."),
     "cim": ("assistant.cim.commands:cim", "Ask the simulated compute-in-memory chips."),
 }
 

@@ -113,6 +113,11 @@ class Client:
         body = wire.PlanRequest(policy=policy, limits=limits or {})
         return await self._request("POST", "/v1/plan", body, answer=wire.PlanStatus)
 
+    async def cost(self, by: wire.CostBy = "day", since: str | None = None) -> wire.CostReport:
+        """What answers have cost; `since` as `assistant cost` understands it."""
+        query = f"?by={by}" + (f"&since={quote(since, safe='')}" if since else "")
+        return await self._request("GET", f"/v1/cost{query}", answer=wire.CostReport)
+
     # --- chats ---
 
     async def chats(self) -> list[wire.Chat]:

@@ -48,6 +48,7 @@ class Timing:
     prefill_s: float = 0.0
     decode_s: float = 0.0
     sample_s: float = 0.0
+    text_s: float = 0.0  # the stopper's work: token to bytes, search for stop strings
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,11 +236,12 @@ class Engine:
         except ValueError as error:  # this sequence's state is broken; the others of the batch go on
             self._finish(live, "error", timing, cost, error=str(error), **about)
             return
+        sampled = time.perf_counter()
         live.produced += 1
         self.tokens_total += 1
         ended = token in request.stop_tokens
         verdict = Verdict.CONTINUE if ended or request.stopper is None else request.stopper.push(token)
-        timing = replace(timing, sample_s=time.perf_counter() - started)
+        timing = replace(timing, sample_s=sampled - started, text_s=time.perf_counter() - sampled)
 
         if ended:  # never fed; what was held stays part of the reply
             self._finish(live, "stop", timing, cost, **about)

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 import click
 
-from backends.profiles import Band
-
-SIMULATED = "◇ simulated: neither chip is here. low .. mid .. high where a number is known only as a band."
 PREFIXES = (
     (1e12, "T"),
     (1e9, "G"),
@@ -31,12 +28,6 @@ def si(value: float, unit: str = "") -> str:
     digits = 0 if abs(scaled) >= 100 else 1 if abs(scaled) >= 10 else 2
     word = len(unit.partition("/")[0]) > 4
     return f"{scaled:.{digits}f} {prefix}{' ' if word and prefix else ''}{unit}".rstrip()
-
-
-def band(value: Band, unit: str) -> str:
-    """One text if the ends meet, else `low .. mid .. high`."""
-    low, mid, high = (si(v, unit) for v in (value.low, value.mid, value.high))
-    return mid if low == mid == high else f"{low} .. {mid} .. {high}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

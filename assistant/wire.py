@@ -21,25 +21,43 @@ class Wire(msgspec.Struct, omit_defaults=False, kw_only=True):
 
 
 class Cost(Wire):
-    """What an answer cost. Host wall time is measured; the device's figures carry their own basis."""
+    """What an answer cost so far. Times are the host's and measured; the device's figures carry their own basis.
+
+    `elapsed_s` = queue + prefill + decode + sample + text + other. Rates and percentiles are None until they can be
+    told. `bytes_moved` and `macs` are counted by the device's model, so `gb_s` is a count over a measured time; it is
+    None for a simulated device, whose bytes and our seconds have nothing to do with each other.
+    """
 
     prompt_tokens: int = 0  # prefilled for this answer (tokens already in a checkpoint are not)
     cached_tokens: int = 0  # taken from a checkpoint instead of being prefilled
     completion_tokens: int = 0
+    elapsed_s: float = 0.0  # measured: from submission to the newest token
     queue_s: float = 0.0  # measured: waiting for a slot
     prefill_s: float = 0.0  # measured, host
     decode_s: float = 0.0  # measured, host, forward passes only
     sample_s: float = 0.0  # measured, host
+    text_s: float = 0.0  # measured, host: from tokens to text, stop strings
+    other_s: float = 0.0  # the rest of elapsed_s: turns of other sequences, scheduling
+    store_s: float = 0.0  # measured: saving the reply while it grows; beside the decoding, so not part of elapsed_s
     ttft_s: float | None = None  # measured: from submission to the first token
     tok_s: float | None = None  # measured: completion tokens per second after the first
     ms_per_token: float | None = None  # measured: 1000 / tok_s
+    ms_per_token_p50: float | None = None  # measured: time between two tokens, half of them are quicker
+    ms_per_token_p95: float | None = None
     batch: float = 1.0  # mean number of sequences that shared each decode pass
     macs: int = 0
     bytes_moved: int = 0  # this sequence's share of its passes
+    bytes_per_token: float | None = None  # of decode passes, this sequence's share
+    gb_s: float | None = None  # 1e9 bytes per second of whole decode passes
+    wall_gb_s: float | None = None  # measured: what this host can read at most; the memory wall
+    wall_share: float | None = None  # gb_s / wall_gb_s; above 1 where part of the model stays in a cache
     device_s: float = 0.0  # the device model's own latency, never mixed with wall time
     energy_j: float = 0.0
+    j_per_token: float | None = None  # of decode passes, this sequence's share; basis: energy_basis
+    model_energy_j: float | None = None  # beside a measured energy_j: what the device's model says
     basis: Basis = "modelled"  # of device_s
-    energy_basis: Basis = "modelled"  # of energy_j
+    energy_basis: Basis = "modelled"  # of energy_j and j_per_token
+    energy_source: str = ""  # the sensor and what it covers, or the model and its constants
     backend: str = ""
     simulated: bool = False
     precision: str = ""
@@ -224,6 +242,60 @@ class Failed(Event, tag="failed"):
 
 
 StreamEvent = Started | Delta | Finished | Failed
+
+
+# --- /v1/cost: totals of many answers --------------------------------------------------------------------------
+
+CostBy = Literal["day", "session", "backend"]
+
+
+class CostTotals(Wire):
+    """Sums over answers. Joules and device seconds are kept apart by how they are known, and never added up."""
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    elapsed_s: float = 0.0
+    queue_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+    sample_s: float = 0.0
+    text_s: float = 0.0
+    other_s: float = 0.0
+    store_s: float = 0.0
+    macs: int = 0
+    bytes_moved: int = 0
+    device_s: dict[Basis, float] = {}
+    energy_j: dict[Basis, float] = {}
+
+
+class Equivalents(Wire):
+    """What totals would cost: electricity and CO2 by basis of the joules; a cloud service for the same tokens."""
+
+    currency: str
+    electricity: dict[Basis, float]
+    co2_g: dict[Basis, float]
+    cloud_low: float
+    cloud_high: float
+
+
+class CostRow(Wire):
+    key: str  # a day, the id of a chat, or "backend precision"; "" for what belongs to no chat (any more)
+    label: str
+    totals: CostTotals
+    equivalents: Equivalents
+
+
+class CostReport(Wire):
+    """Answers since a day (local time), grouped; `notes` tell where the numbers come from."""
+
+    by: CostBy
+    since: str | None
+    rows: list[CostRow]
+    total: CostTotals
+    equivalents: Equivalents
+    notes: list[str]
 
 
 # --- /readyz ------------------------------------------------------------------------------------------------

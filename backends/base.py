@@ -224,6 +224,7 @@ class BackendInfo:
     simulated: bool
     precisions: tuple[str, ...]
     capacity_bytes: int | None = None  # None: bounded by host memory
+    energy_model: str = ""  # how `Cost.energy_j` is made, in words, with its constants and their source
     preference: int = 0  # which real device is tried first where nobody has chosen; the higher the faster
     options: Mapping[str, object] = field(default_factory=dict)
 

@@ -80,6 +80,7 @@ class Profile:
 
     def __init__(self, data: dict[str, Any]):
         self.name, self.title = data["name"], data["title"]
+        self.kind: str = data.get("kind", "chip")  # chip (simulated) | reference (a machine to compare with) | cloud
         self._data = data
 
     def __getitem__(self, key: str) -> Quantity:
@@ -126,6 +127,11 @@ def profile(name: str) -> Profile:
     if name not in known:
         raise UnknownProfile(f"there is no hardware profile '{name}'{_near(name, known)}")
     return Profile(read(f"hardware/{name}.toml"))
+
+
+def names(kind: str) -> list[str]:
+    """The hardware profiles of a kind, sorted."""
+    return sorted(p.stem for p in (root() / "hardware").glob("*.toml") if profile(p.stem).kind == kind)
 
 
 @cache

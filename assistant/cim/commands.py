@@ -10,8 +10,9 @@ from typing import Any
 import click
 import msgspec
 
+from assistant.cim.tables import SIMULATED, band
 from assistant.errors import AssistantError, ModelFileError, UsageError
-from assistant.tables import SIMULATED, band, pairs, si, table
+from assistant.tables import pairs, si, table
 
 CHIP_NAMES = ("mythic-m1076", "axelera-metis")
 FILE = click.Path(path_type=Path)

@@ -13,15 +13,19 @@ from importlib.metadata import entry_points, version
 from assistant import paths, wire
 from assistant.config import Config
 from assistant.engine import Engine
-from assistant.errors import BackendError, RequestError
+from assistant.errors import BackendError, HistoryError, RequestError
 from assistant.history import Checkpoints, History
-from assistant.meter import Meter
+from assistant.meter import Meter, bandwidth
+from assistant.meter.energy import EnergyMeter
+from assistant.meter.metrics import Metrics
 from assistant.models.store import LoadedModel, Store
 from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
-from backends.base import Backend, BackendUnavailable
+from backends.base import Backend, BackendUnavailable, Workload
 
 log = logging.getLogger(__name__)
+
+QUIET_S = 1.0  # without a request before the memory is measured
 
 
 def make_backend(name: str, threads: int) -> Backend:
@@ -82,6 +86,10 @@ class Services:
             f"{manifest.source.sha256}/{manifest.template}/{self.model.weights.precision}{device}{tuned}",
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
+        self.metrics, self.energy = Metrics(), EnergyMeter()
+        self.read_bandwidth: bandwidth.Reading | None = None
+        """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
+        self._background: asyncio.Task | None = None
         self._engine: Engine | None = None
 
     async def start(self) -> None:
@@ -90,19 +98,67 @@ class Services:
         engine = Engine(self.backend, max_batch=self.config.daemon.max_batch,
                         prefill_chunk=self.config.daemon.prefill_chunk)  # fmt: skip
         speaker = self._speaker()
-        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling)
-        self.completions = Completions(engine, speaker, self.config.sampling)
+        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered)
+        self.completions = Completions(engine, speaker, self.config.sampling, self._api_answered)
         self._engine = engine
+        if not self.backend.info.simulated:
+            self._background = asyncio.create_task(self._learn_the_wall())
+
+    async def _chat_answered(self, cost: wire.Cost, finish_reason: wire.FinishReason) -> None:
+        self.metrics.answer(cost, "chat", finish_reason)  # its message keeps the cost, and its day is told by that
+
+    async def _api_answered(self, cost: wire.Cost, finish_reason: wire.FinishReason) -> None:
+        self.metrics.answer(cost, "api", finish_reason)
+        try:
+            await asyncio.to_thread(self.history.add_cost, cost)
+        except HistoryError as error:  # the answer is worth more than its bill
+            log.warning("the cost of an answer was not kept: %s", error)
+
+    async def _learn_the_wall(self) -> None:
+        """The host's read bandwidth over as many bytes as a pass moves; measured when nobody waits, if not known."""
+        config, precision = self.model.weights.config, self.model.weights.precision
+        size = self.backend.estimate(config, Workload(1, 1, precision)).bytes_moved
+        threads = getattr(self.backend, "threads", None)
+        self.read_bandwidth = bandwidth.read_bandwidth(size, threads, measure=False)
+        while self.read_bandwidth is None:
+            before = self._engine.tokens_total
+            await asyncio.sleep(QUIET_S)
+            if any(self._engine.load) or self._engine.tokens_total != before:
+                continue
+            try:
+                found = await asyncio.to_thread(bandwidth.read_bandwidth, size, threads, fresh=True)
+            except OSError as error:
+                log.warning("the read bandwidth could not be measured: %s", error)
+                return
+            if self._engine.tokens_total == before:  # else the reading shared the memory with somebody
+                self.read_bandwidth = found
+                log.info("this host reads %.1f GB/s: the memory wall", found.bytes_s / 1e9)
+
+    def energy_notes(self) -> list[str]:
+        """How joules of answers are known here, and why not better."""
+        info = self.backend.info
+        if info.simulated:
+            return [f"joules now: {info.energy_model}"]
+        self.energy.look()
+        sensor = self.energy.sensor
+        if sensor:
+            return [f"joules now: measured by {sensor.name}: {sensor.covers}, other programs included"]
+        return [f"joules now: {info.energy_model}", *(f"not measured by {why}" for why in self.energy.reasons)]
 
     def _speaker(self) -> Speaker:
-        info, weights = self.backend.info, self.model.weights
+        weights = self.model.weights
         tokenizer, template = self.model.tokenizer, self.model.template
         return Speaker(
             config=weights.config, template=template, bos=template.bos, encode=tokenizer.encode,
             decode_bytes=tokenizer.decode_bytes,
-            meter=lambda cached: Meter(info.name, weights.precision, info.simulated, cached),
-            initial=self.model.initial,
+            meter=self._meter, initial=self.model.initial,
         )  # fmt: skip
+
+    def _meter(self, cached_tokens: int) -> Meter:
+        info, wall = self.backend.info, self.read_bandwidth
+        return Meter(info.name, self.model.weights.precision, info.simulated, cached_tokens,
+                     energy_model=info.energy_model, wall_bytes_s=wall and wall.bytes_s,
+                     claim=None if info.simulated else self.energy.claim(), observer=self.metrics)  # fmt: skip
 
     @property
     def is_ready(self) -> bool:
@@ -129,6 +185,8 @@ class Services:
 
     async def close(self) -> None:
         """Stop writing, store what there is, give everything back."""
+        if self._background:
+            self._background.cancel()
         if self._engine:
             await self.chats.settle()
             await asyncio.to_thread(self._engine.close)

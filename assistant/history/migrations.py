@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import sqlite3
 from collections.abc import Callable
 
@@ -32,6 +34,52 @@ def chats_and_messages(db: sqlite3.Connection) -> None:
     )
     db.execute("CREATE INDEX messages_by_parent ON messages(chat_id, parent_id, created_at)")
     db.execute("CREATE INDEX messages_streaming ON messages(status) WHERE status = 'streaming'")
+
+
+@migration
+def costs_by_day(db: sqlite3.Connection) -> None:
+    """Sums by day (see assistant.history.ledger), filled from the answers there are."""
+    counts = ["prompt_tokens", "cached_tokens", "completion_tokens", "macs", "bytes_moved"]
+    sums = [
+        "elapsed_s",
+        "queue_s",
+        "prefill_s",
+        "decode_s",
+        "sample_s",
+        "text_s",
+        "other_s",
+        "store_s",
+        "device_s",
+        "energy_j",
+    ]
+    db.execute(
+        f"""CREATE TABLE cost_days (
+            day TEXT NOT NULL, source TEXT NOT NULL, backend TEXT NOT NULL, precision TEXT NOT NULL,
+            basis TEXT NOT NULL, energy_basis TEXT NOT NULL, answers INTEGER NOT NULL,
+            {", ".join(f"{c} INTEGER NOT NULL" for c in counts)}, {", ".join(f"{s} REAL NOT NULL" for s in sums)},
+            PRIMARY KEY (day, source, backend, precision, basis, energy_basis)
+        ) STRICT, WITHOUT ROWID"""
+    )
+    # the day that an answer's cost was added to; NULL: not added (no cost, or a fork's copy of an answer)
+    db.execute("ALTER TABLE messages ADD COLUMN day TEXT")
+    names, seen = [*counts, *sums], set()
+    rows = db.execute("SELECT id, created_at, cost FROM messages WHERE cost IS NOT NULL ORDER BY rowid").fetchall()
+    for message_id, created_at, text in rows:
+        if (created_at, text) in seen:
+            continue
+        seen.add((created_at, text))
+        cost = json.loads(text)
+        cost.setdefault("elapsed_s", sum(cost.get(k, 0.0) for k in ("queue_s", "prefill_s", "decode_s", "sample_s")))
+        day = datetime.datetime.fromtimestamp(created_at).astimezone().date().isoformat()
+        key = (day, "chat", cost.get("backend", ""), cost.get("precision", ""), cost.get("basis", "modelled"),
+               cost.get("energy_basis", "modelled"))  # fmt: skip
+        db.execute(
+            f"INSERT INTO cost_days VALUES (?,?,?,?,?,?,1{',?' * len(names)}) ON CONFLICT DO UPDATE SET"
+            f" answers = answers + 1, {', '.join(f'{n} = {n} + excluded.{n}' for n in names)}",
+            (*key, *(cost.get(n, 0) for n in names)),
+        )
+        db.execute("UPDATE messages SET day = ? WHERE id = ?", (day, message_id))
+    db.execute("CREATE INDEX messages_by_day ON messages(day) WHERE day IS NOT NULL")
 
 
 def migrate(db: sqlite3.Connection) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from assistant import wire
 from assistant.errors import HistoryError, RequestError
+from assistant.history import ledger
 from assistant.history.migrations import migrate
 
 _CHAT = "SELECT c.*, (SELECT count(*) FROM messages m WHERE m.chat_id = c.id) AS n FROM chats c"
@@ -131,8 +132,8 @@ class History:
         with self._write() as db:
             for m in path:
                 db.execute(
-                    "INSERT INTO messages SELECT ?, ?, ?, role, content, status, finish_reason, created_at, cost"
-                    " FROM messages WHERE id = ?",
+                    "INSERT INTO messages SELECT ?, ?, ?, role, content, status, finish_reason, created_at, cost,"
+                    " NULL FROM messages WHERE id = ?",  # a copy has cost nothing: no day
                     (new_ids[m.id], fork.id, new_ids.get(m.parent_id), m.id),
                 )
             head = new_ids[path[-1].id] if path else None
@@ -213,17 +214,54 @@ class History:
         finish_reason: wire.FinishReason | None = None,
         cost: wire.Cost | None = None,
     ) -> None:
-        """Store what a reply has become. A deleted message is no error: its chat was deleted meanwhile."""
+        """Store what a reply has become; once it is complete, its cost is added to its day.
+
+        A deleted message is no error: its chat was deleted meanwhile, and what it cost counts all the same.
+        """
         with self._write() as db:
             db.execute(
                 "UPDATE messages SET content = ?, status = ?, finish_reason = ?, cost = ? WHERE id = ?",
                 (content, status, finish_reason, cost and msgspec.json.encode(cost).decode(), message_id),
             )
+            if cost and status != "streaming":
+                self._count(db, message_id, cost)
 
     def mark_interrupted(self) -> int:
         """At start: replies that a dead process left `streaming` keep what they have and say so. Returns how many."""
         with self._write() as db:
-            return db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'").rowcount
+            cut = db.execute("SELECT id, cost FROM messages WHERE status = 'streaming'").fetchall()
+            for row in cut:
+                if row["cost"]:  # as it was at the last save
+                    self._count(db, row["id"], msgspec.json.decode(row["cost"], type=wire.Cost))
+            db.execute("UPDATE messages SET status = 'interrupted' WHERE status = 'streaming'")
+            return len(cut)
+
+    # --- costs ---
+
+    def add_cost(self, cost: wire.Cost, source: str = "api") -> None:
+        """Count an answer that belongs to no chat."""
+        with self._write() as db:
+            ledger.add(db, ledger.day_of(), source, cost)
+
+    def cost_rows(self, since: str | None = None) -> list[sqlite3.Row]:
+        """Sums by day, source, device and basis since a day."""
+        return self._rows("SELECT * FROM cost_days WHERE day >= ? ORDER BY day", since or "")
+
+    def cost_of_chats(self, since: str | None = None) -> list[tuple[wire.Chat, wire.CostTotals]]:
+        """What the answers of each chat that is still there have cost since a day, the newest chat first."""
+        costs: dict[str, list[wire.Cost]] = {}
+        for row in self._rows("SELECT chat_id, cost FROM messages WHERE day >= ?", since or ""):
+            costs.setdefault(row["chat_id"], []).append(msgspec.json.decode(row["cost"], type=wire.Cost))
+        chats = [_chat(r) for r in self._rows(f"{_CHAT} ORDER BY updated_at DESC")]
+        return [(chat, ledger.totals_of_costs(costs[chat.id])) for chat in chats if chat.id in costs]
+
+    @staticmethod
+    def _count(db: sqlite3.Connection, message_id: str, cost: wire.Cost) -> None:
+        row = db.execute("SELECT created_at, day FROM messages WHERE id = ?", (message_id,)).fetchone()
+        if row is None or row["day"] is None:
+            day = ledger.day_of(row["created_at"] if row else None)
+            ledger.add(db, day, "chat", cost)
+            db.execute("UPDATE messages SET day = ? WHERE id = ?", (day, message_id))
 
 
 def _chat(row: sqlite3.Row) -> wire.Chat:

@@ -12,7 +12,7 @@ from assistant.engine import Engine, Generation
 from assistant.errors import AssistantError, RequestError
 from assistant.history import Checkpoint, Checkpoints, History
 from assistant.meter import Meter
-from assistant.session.reply import Outcome, Reply
+from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
 from assistant.session.text import ReplyText
 from assistant.session.transcript import ChatTemplate, Turn, pieces, reply_prefix
@@ -43,10 +43,17 @@ class Chats:
     """All conversations of one daemon. Call it on the event loop."""
 
     def __init__(
-        self, engine: Engine, history: History, checkpoints: Checkpoints, speaker: Speaker, sampling: Sampling
+        self,
+        engine: Engine,
+        history: History,
+        checkpoints: Checkpoints,
+        speaker: Speaker,
+        sampling: Sampling,
+        record: Record | None = None,
     ):
+        """`record` is awaited for each answer, however it ended."""
         self._engine, self._history, self._checkpoints = engine, history, checkpoints
-        self._speaker, self._sampling = speaker, sampling
+        self._speaker, self._sampling, self._record = speaker, sampling, record
         self._live: dict[str, Reply] = {}  # by chat id
 
     # --- reading and arranging ---
@@ -156,11 +163,13 @@ class Chats:
             turns[-1].key, Checkpoint(state.copy(), before + len(tokens), logits=logits.copy())
         )
 
-        async def save(text: str) -> None:
-            await asyncio.to_thread(self._history.update_reply, reply.id, text)
+        async def save(text: str, cost: wire.Cost) -> None:
+            await asyncio.to_thread(self._history.update_reply, reply.id, text, cost=cost)
 
         async def finish(outcome: Outcome) -> wire.StreamEvent:
             self._live.pop(chat.id, None)
+            if self._record:
+                await self._record(outcome.cost, outcome.finish_reason)
             # a state that stopped inside the prompt, or broke, is not worth keeping
             if outcome.finish_reason != "error" and outcome.cost.prompt_tokens == len(tokens):
                 self._checkpoints.put(reply.id, Checkpoint(outcome.state, before + outcome.fed_tokens, outcome.pending))

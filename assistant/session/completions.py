@@ -13,7 +13,7 @@ from assistant.engine import Engine, Generation
 from assistant.errors import RequestError
 from assistant.history import Checkpoint
 from assistant.session.chats import Speaker, usage
-from assistant.session.reply import Outcome, Reply
+from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
 from assistant.session.text import ReplyText
 from assistant.session.transcript import Turn, pieces, reply_prefix
@@ -55,8 +55,9 @@ class PrefixCache:
 class Completions:
     """Chat and text completions without a history."""
 
-    def __init__(self, engine: Engine, speaker: Speaker, sampling: Sampling):
-        self._engine, self._speaker, self._sampling = engine, speaker, sampling
+    def __init__(self, engine: Engine, speaker: Speaker, sampling: Sampling, record: Record | None = None):
+        """`record` is awaited for each answer, however it ended."""
+        self._engine, self._speaker, self._sampling, self._record = engine, speaker, sampling, record
         self._cache = PrefixCache()
 
     def chat(self, request: wire.ChatCompletionRequest) -> Reply:
@@ -100,6 +101,8 @@ class Completions:
             tokens, before, state, logits = [*speaker.bos, *speaker.encode(text)], 0, speaker.fresh_state(), None
 
         async def finish(outcome: Outcome) -> wire.StreamEvent:
+            if self._record:
+                await self._record(outcome.cost, outcome.finish_reason)
             if outcome.error:
                 return wire.Failed(error=wire.ErrorBody(message=outcome.error, type="backend_error"))
             if answered and outcome.text and outcome.cost.prompt_tokens == len(tokens):

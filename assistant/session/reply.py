@@ -19,6 +19,9 @@ from backends.base import State
 SAVE_EVERY_S = 0.5
 """How often an unfinished reply is stored: what a kill -9 can take away at most."""
 
+Record = Callable[[wire.Cost, wire.FinishReason], Awaitable[None]]
+"""Told of every answer that ended: what it cost and how it ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -36,7 +39,7 @@ class Outcome:
 class Reply:
     """Runs one generation. Create it on the event loop; it goes on whether or not anybody listens.
 
-    `save(text)` is awaited every SAVE_EVERY_S while it grows; `finish(outcome)` once, and gives the last event.
+    `save(text, cost)` is awaited every SAVE_EVERY_S while it grows; `finish(outcome)` once, and gives the last event.
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Reply:
         meter: Meter,
         *,
         finish: Callable[[Outcome], Awaitable[wire.StreamEvent]],
-        save: Callable[[str], Awaitable[None]] | None = None,
+        save: Callable[[str, wire.Cost], Awaitable[None]] | None = None,
         prefix: str = "",
         clean: Callable[[str], str] = str,
     ):
@@ -55,7 +58,7 @@ class Reply:
         self._raw = prefix  # reply text so far, as sampled
         self._sent = 0  # characters of clean(raw) already sent
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
-        self._arrived: deque[tuple[Progress, str, float]] = deque()
+        self._arrived: deque[tuple[Progress, str, float, float]] = deque()
         self._listeners: list[asyncio.Queue[wire.StreamEvent | None]] = []
         self._last: wire.StreamEvent | None = None
         self._submitted_s = time.perf_counter()
@@ -93,8 +96,10 @@ class Reply:
     # --- engine thread ---
 
     def _sink(self, progress: Progress) -> None:
+        started = time.perf_counter()
         piece = self._text.take(final=progress.finish_reason is not None)
-        self._arrived.append((progress, piece, time.perf_counter() - self._submitted_s))
+        now = time.perf_counter()
+        self._arrived.append((progress, piece, now - started, now - self._submitted_s))
         self._loop.call_soon_threadsafe(self._wake.set)
 
     # --- event loop ---
@@ -106,16 +111,18 @@ class Reply:
             self._wake.clear()
             tokens = 0
             while self._arrived:
-                progress, piece, at_s = self._arrived.popleft()
-                self._account(progress, at_s)
+                progress, piece, take_s, at_s = self._arrived.popleft()
+                self._account(progress, take_s, at_s)
                 tokens += progress.token is not None
                 self._raw += piece
                 if progress.finish_reason:
                     outcome = self._outcome(progress)
             self._send_new(tokens)
             if outcome is None and self._save and time.monotonic() - saved_s > SAVE_EVERY_S:
+                started = time.perf_counter()
                 with suppress(AssistantError):  # the disk may be full now and not at the end, where it is told
-                    await self._save(self._clean(self._raw))
+                    await self._save(self._clean(self._raw), self._meter.report())
+                self._meter.stored(time.perf_counter() - started)
                 saved_s = time.monotonic()
         try:
             self._last = await self._finish(outcome)
@@ -124,10 +131,9 @@ class Reply:
         for queue in self._listeners:
             queue.put_nowait(None)
 
-    def _account(self, progress: Progress, at_s: float) -> None:
+    def _account(self, progress: Progress, take_s: float, at_s: float) -> None:
         t = progress.timing
-        fed = progress.prefilled + (t.decode_s > 0)
-        self._consumed += fed
+        self._consumed += progress.prefilled + (t.decode_s > 0)
         self._meter.add(
             at_s=at_s,
             prompt_tokens=progress.prefilled,
@@ -136,12 +142,10 @@ class Reply:
             prefill_s=t.prefill_s,
             decode_s=t.decode_s,
             sample_s=t.sample_s,
+            text_s=t.text_s + take_s,
             batch=progress.batch,
+            cost=progress.cost,
         )
-        if (c := progress.cost) is not None:
-            self._meter.bill(
-                device_s=c.latency_s, energy_j=c.energy_j, macs=c.macs, bytes_moved=c.bytes_moved, basis=c.basis
-            )
 
     def _send_new(self, tokens: int) -> None:
         clean = self._clean(self._raw)
@@ -152,6 +156,7 @@ class Reply:
                 queue.put_nowait(event)
 
     def _outcome(self, progress: Progress) -> Outcome:
+        self._meter.close()
         return Outcome(
             text=self._clean(self._raw),
             finish_reason=progress.finish_reason,

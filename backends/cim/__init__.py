@@ -34,6 +34,7 @@ class MythicM1076(SimulatedChip):
         description="simulated Mythic M1076: analog flash tiles with programming error and read noise",
         simulated=True,
         precisions=("int8",),
+        energy_model="simulated: profiles/hardware/mythic-m1076.toml, middle of its bands",
         options={"noise": "SONOS cells, freshly programmed"},
     )
 
@@ -105,6 +106,7 @@ class AxeleraMetis(SimulatedChip):
         description="simulated Axelera Metis: digital in-memory tiles, exact int8 products",
         simulated=True,
         precisions=("int8",),
+        energy_model="simulated: profiles/hardware/axelera-metis.toml, middle of its bands",
     )
 
     def __init__(self, threads: int | None = None, chip: Profile | None = None):

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from backends.base import ModelConfig
+from backends.networks import rwkv7_named
 from backends.profiles import read
 
-WORLD_VOCABULARY = 65536
-RWKV7_HEAD_SIZE = 64
 STAGES = ("mix in", "low rank out", "output", "channel key", "channel value")
 """The serial matrix-vector products of one RWKV-7 layer: what shares a stage needs nothing of another's result, and can
 run at once."""
@@ -67,13 +66,6 @@ class Transformer:
         return sum(m.weights for m in self.matrices)
 
 
-def rwkv7(layers: int, width: int, lora: tuple[int, int, int, int], vocab: int = WORLD_VOCABULARY) -> ModelConfig:
-    """BlinkDL's x070 shape: heads of 64, channel-mix of 4 x width; `lora` ranks of w, a, v, g."""
-    w, a, v, g = lora
-    return ModelConfig(layers=layers, width=width, heads=width // RWKV7_HEAD_SIZE, head_size=RWKV7_HEAD_SIZE,
-                       vocab=vocab, ffn=4 * width, decay_rank=w, iclr_rank=a, value_rank=v, gate_rank=g)  # fmt: skip
-
-
 def known_models() -> tuple[str, ...]:
     table = read("networks/language.toml")
     return (*table["rwkv7"], *table["transformer"])
@@ -81,10 +73,9 @@ def known_models() -> tuple[str, ...]:
 
 def known(name: str) -> ModelConfig | Transformer:
     """A published model by name; `0.1b` and `1.5B` mean the RWKV-7 of that size. Raises UnknownModel."""
+    if (size := rwkv7_named(name)) is not None:
+        return size
     table, key = read("networks/language.toml"), name.lower()
-    key = f"rwkv7-{key}" if f"rwkv7-{key}" in table["rwkv7"] else key
-    if key in table["rwkv7"]:
-        return rwkv7(**{k: tuple(v) if k == "lora" else v for k, v in table["rwkv7"][key].items()})
     if key in table["transformer"]:
         return Transformer(key, **table["transformer"][key])
     near = difflib.get_close_matches(key, known_models(), 1, 0.5)

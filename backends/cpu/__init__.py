@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from backends.base import BackendInfo, BackendUnavailable, BadWeights, Cost, ModelConfig, State, Step, Weights, Workload
+from backends.cpu.bandwidth import host_read_bandwidth
 from backends.cpu.library import Shape, instruction_sets, load_library
-from backends.hostmodel import HostModel
+from backends.hostmodel import ENERGY_MODEL, HostModel
 from backends.precisions import PRECISIONS
 from backends.tensors import GROUP, Int4Matrix, QuantizedMatrix, TensorLike
 
@@ -34,7 +35,9 @@ class CpuBackend:
         simulated=False,
         precisions=PRECISIONS,
         preference=20,
+        energy_model=ENERGY_MODEL,
     )
+    host_read_bandwidth = staticmethod(host_read_bandwidth)
 
     def __init__(self, threads: int | None = None, host: HostModel | None = None, isa: str | None = None):
         """threads: 0 or None measures a few counts on load and keeps the fastest. isa: a name from instruction_sets().

@@ -13,7 +13,7 @@ import numpy as np
 
 from backends.base import BackendInfo, BackendUnavailable, Cost, ModelConfig, State, Step, Weights, Workload
 from backends.census import census
-from backends.hostmodel import HostModel
+from backends.hostmodel import ENERGY_MODEL, HostModel
 from backends.tensors import GROUP
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class OnnxBackend:
         simulated=False,
         precisions=("fp32", "int8", "int4"),
         preference=10,
+        energy_model=ENERGY_MODEL,
     )
 
     def __init__(self, threads: int | None = None, cache_dir: Path | None = None, host: HostModel | None = None):

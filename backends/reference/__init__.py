@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from backends.base import BackendInfo, Cost, ModelConfig, State, Step, Weights, Workload
-from backends.hostmodel import HostModel
+from backends.hostmodel import ENERGY_MODEL, HostModel
 from backends.precisions import PRECISIONS
 from backends.rwkv7 import forward
 from backends.tensors import rows
@@ -21,6 +21,7 @@ class ReferenceBackend:
         description="NumPy float32, the living definition",
         simulated=False,
         precisions=PRECISIONS,
+        energy_model=ENERGY_MODEL,
     )
 
     def __init__(self, threads: int | None = None, host: HostModel | None = None):

@@ -1,0 +1,142 @@
+"""This host, measured now: read bandwidth over a pass's bytes, rates of three passes, and the highest MAC rate seen."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from assistant.errors import BackendError
+from assistant.evaluation.command import make_backend
+from assistant.meter.bandwidth import Reading, read_bandwidth
+from assistant.models.store import Store
+from assistant.wall.subject import Pass, Subject
+from backends.base import Backend, BadWeights, Cost, State, Weights, Workload
+from backends.networks import rwkv7
+from backends.tensors import quantize_int8
+
+BUDGET_S = 0.25  # for one kind of pass
+LEAST_PASSES, MOST_PASSES = 5, 200
+RUN_UP_TO_BYTES = 2 << 30
+"""Larger models are not loaded only to be measured, unless asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One kind of pass as it ran. bytes_moved: as the backend billed it, without rows it did not have to read."""
+
+    what: Pass
+    seconds: float  # median
+    bytes_moved: int
+
+    @property
+    def tok_s(self) -> float:
+        return self.what.tokens_out / self.seconds
+
+    @property
+    def bytes_s(self) -> float:
+        return self.bytes_moved / self.seconds
+
+    @property
+    def macs_s(self) -> float:
+        """Of the dense network, skipped rows included."""
+        return self.what.macs / self.seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What was measured. `why_not`: why the model was not run, if it was not."""
+
+    backend: str
+    threads: int | None
+    reading: Reading
+    peak_macs_s: float | None
+    passes: tuple[Measured, ...]
+    why_not: str = ""
+    energy_j_per_token: float | None = None  # modelled by the backend
+
+
+def measure(model: Subject, *, run: bool | None = None, fresh: bool = False) -> Host:
+    """`run`: None runs the model where its weights are here and not huge. Raises BackendError."""
+    backend = make_backend("auto")
+    try:
+        passes, why_not = (), "no weights of it here"
+        if model.stored:
+            weights = Store().open(model.stored, model.precision).weights
+            if run is False:
+                why_not = "not asked for"
+            elif run is None and weights.nbytes > RUN_UP_TO_BYTES:
+                why_not = f"it has {weights.nbytes / 1e9:.1f} GB: --measure runs it all the same"
+            elif model.precision not in backend.info.precisions:
+                why_not = f"the backend '{backend.info.name}' does not run {model.precision}"
+            else:
+                passes, why_not = _run(backend, weights, model), ""
+        threads = getattr(backend, "threads", None) or None if passes else None
+        reading = _read(model, threads, fresh)
+        peak = _peak(backend) if run is not False else None
+        if passes:
+            peak = max(peak or 0.0, *(m.macs_s for m in passes))
+        joules = backend.estimate(model.config, Workload(1, 1, model.precision)).energy_j
+        return Host(backend.info.name, threads, reading, peak, passes, why_not, joules)
+    finally:
+        backend.close()
+
+
+def _read(model: Subject, threads: int | None, fresh: bool) -> Reading:
+    try:
+        return read_bandwidth(model.one("", 1, 1).bytes_moved, threads, fresh=fresh)
+    except OSError as error:
+        raise BackendError("the read bandwidth cannot be measured", why=error) from error
+
+
+def _run(backend: Backend, weights: Weights, model: Subject) -> tuple[Measured, ...]:
+    try:
+        backend.load(weights)
+    except BadWeights as error:
+        raise BackendError(f"'{model.name}' does not run on '{backend.info.name}'", why=error) from error
+    rng, found = np.random.default_rng(0), []
+    for what in model.passes():
+        states = [State(model.config) for _ in range(what.batch)]
+
+        def one(states: list[State] = states, what: Pass = what) -> Cost:
+            tokens = rng.integers(0, model.config.vocab, what.tokens_out).astype(np.int32)
+            step = backend.prefill(tokens, states[0]) if what.tokens > 1 else backend.decode(tokens, states)
+            return step.cost
+
+        seconds, moved = _median(one)
+        found.append(Measured(what, seconds, moved))
+    return tuple(found)
+
+
+def _median(one: Callable[[], Cost]) -> tuple[float, int]:
+    """(seconds, bytes moved) of the median pass; the first two warm up."""
+    times, moved, deadline = [], [], time.perf_counter() + BUDGET_S
+    for _ in range(2):
+        one()
+    while len(times) < LEAST_PASSES or (time.perf_counter() < deadline and len(times) < MOST_PASSES):
+        started = time.perf_counter()
+        cost = one()
+        times.append(time.perf_counter() - started)
+        moved.append(cost.bytes_moved)
+    return statistics.median(times), int(statistics.median(moved))
+
+
+def _peak(backend: Backend) -> float | None:
+    """MAC/s that the backend reaches on a prompt with matrices that suit it: 1,024 wide, int8, random."""
+    if "int8" not in backend.info.precisions:
+        return None
+    config, rng = rwkv7(2, 1024, (64, 64, 32, 128), vocab=64), np.random.default_rng(0)
+    tensors = {}
+    for name, shape in config.tensor_shapes().items():
+        values = rng.standard_normal(shape, np.float32) * 0.02
+        matrix = len(shape) == 2 and not name.endswith(".r_k")
+        tensors[name] = quantize_int8(values) if matrix else values
+    model = Subject("", config, "int8")
+    what = model.one("", 64, 1)
+    backend.load(Weights(tensors, "int8"))
+    state, tokens = State(config), rng.integers(0, config.vocab, 64).astype(np.int32)
+    seconds, _ = _median(lambda: backend.prefill(tokens, state).cost)
+    return what.macs / seconds
