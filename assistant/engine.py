@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -106,7 +107,9 @@ class Engine:
         self._live: list[_Live] = []
         self._wake = threading.Condition()
         self._closing = False
+        self._exchange: tuple[Callable[[], Backend], Future[None]] | None = None
         self._turn = itertools.count()
+        self._passes: deque[tuple[int, float]] = deque(maxlen=512)
         self.tokens_total = 0
         self.last_step_s = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -142,6 +145,33 @@ class Engine:
     def max_batch(self) -> int:
         return self._max_batch
 
+    def exchange(self, make: Callable[[], Backend], max_batch: int) -> Future[None]:
+        """Go on with another backend: live sequences end on the present one, queued ones wait, then `make` is called in
+        the engine's thread and gives a loaded backend (or the present one, changed). States are any backend's.
+
+        If `make` raises, the present backend stays and the future has the error. One exchange at a time.
+        """
+        done: Future[None] = Future()
+
+        def change() -> Backend:
+            made = make()
+            self._max_batch = max_batch
+            return made
+
+        with self._wake:
+            if self._closing or self._exchange:
+                raise BackendError("the engine is busy with another change", hint="try again in a moment")
+            self._exchange = change, done
+            self._wake.notify()
+        return done
+
+    def passes(self) -> list[tuple[int, float]]:
+        """(sequences, seconds) of the decode passes since the last call, the newest few hundred."""
+        with self._wake:
+            found = list(self._passes)
+            self._passes.clear()
+        return found
+
     def close(self, timeout_s: float = 10.0) -> None:
         """Cancel everything, end the thread, close the backend. Idempotent."""
         with self._wake:
@@ -167,16 +197,19 @@ class Engine:
     def _admit(self) -> bool:
         """Wait for work, drop the cancelled, fill the batch. False: closing and drained."""
         with self._wake:
-            while not self._queue and not self._live:
+            while not self._queue and not self._live and not self._exchange:
                 if self._closing:
                     return False
                 self._wake.wait()
+        if self._exchange and not self._live:
+            self._change_backend()
+        with self._wake:
             waiting = list(self._queue)
             self._queue.clear()
         gone = [x for x in [*self._live, *waiting] if x.cancelled]
         self._live = [x for x in self._live if not x.cancelled]
         waiting = [x for x in waiting if not x.cancelled]
-        while waiting and len(self._live) < self._max_batch:
+        while waiting and len(self._live) < self._max_batch and not self._exchange:
             live = waiting.pop(0)
             live.queue_s = time.perf_counter() - live.submitted_s
             self._live.append(live)
@@ -185,6 +218,23 @@ class Engine:
         for live in gone:
             self._finish(live, "cancelled")
         return True
+
+    def _change_backend(self) -> None:
+        make, done = self._exchange
+        before, failed = self._backend, None
+        try:
+            self._backend = make()
+        except Exception as error:  # a device that does not come up must not take the present one down
+            log.exception("the change to another backend failed")
+            failed = error
+        with self._wake:
+            self._exchange = None
+        if failed:
+            done.set_exception(failed)
+            return
+        if self._backend is not before:
+            before.close()
+        done.set_result(None)
 
     def _guard(self, step: Callable[[list[_Live]], None], group: list[_Live]) -> None:
         """Run one step; a failing pass ends only the sequences in it."""
@@ -222,6 +272,7 @@ class Engine:
         started = time.perf_counter()
         step = self._backend.decode(tokens, [live.request.state for live in group])
         timing = Timing(decode_s=time.perf_counter() - started)
+        self._passes.append((len(group), timing.decode_s))
         share = _share(step.cost, len(group))
         for live, logits in zip(group, step.logits, strict=True):
             live.pending = None

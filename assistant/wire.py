@@ -298,46 +298,6 @@ class CostReport(Wire):
     notes: list[str]
 
 
-# --- /readyz ------------------------------------------------------------------------------------------------
-
-
-class BackendStatus(Wire):
-    name: str
-    description: str
-    simulated: bool
-    precision: str
-    threads: int | None = None
-
-
-class ModelStatus(Wire):
-    name: str
-    parameters: int
-    layers: int
-    width: int
-    vocab: int
-    bytes: int
-    template: str
-    sha256: str
-
-
-class EngineStatus(Wire):
-    live: int  # sequences in the batch
-    queued: int
-    max_batch: int
-    tokens_total: int = 0
-
-
-class Ready(Wire):
-    ready: bool
-    version: str
-    pid: int
-    started_at: float
-    model: ModelStatus | None = None
-    backend: BackendStatus | None = None
-    engine: EngineStatus | None = None
-    reason: str | None = None  # why not ready
-
-
 # --- /v1/plan ------------------------------------------------------------------------------------------------
 
 
@@ -448,8 +408,59 @@ class PlanStatus(Wire):
     changes: list[PlanChange]
 
 
+class PlanBrief(Wire):
+    """The plan in /readyz."""
+
+    policy: str
+    active: str
+    power: str
+    pending: str | None = None
+    note: str | None = None
+
+
 class PlanRequest(Wire):
     """A policy (None: the one that is followed) with limits by the names that policy files use."""
 
     policy: str | None = None
     limits: dict[str, Any] = {}
+
+
+# --- /readyz ------------------------------------------------------------------------------------------------
+
+
+class BackendStatus(Wire):
+    name: str
+    description: str
+    simulated: bool
+    precision: str
+    threads: int | None = None
+
+
+class ModelStatus(Wire):
+    name: str
+    parameters: int
+    layers: int
+    width: int
+    vocab: int
+    bytes: int
+    template: str
+    sha256: str
+
+
+class EngineStatus(Wire):
+    live: int  # sequences in the batch
+    queued: int
+    max_batch: int
+    tokens_total: int = 0
+
+
+class Ready(Wire):
+    ready: bool
+    version: str
+    pid: int
+    started_at: float
+    model: ModelStatus | None = None
+    backend: BackendStatus | None = None
+    engine: EngineStatus | None = None
+    plan: PlanBrief | None = None
+    reason: str | None = None  # why not ready

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from assistant import wire
-from assistant.daemon import chats_api, cost_api, openai_api
+from assistant.daemon import chats_api, cost_api, openai_api, plan_api
 from assistant.daemon.answers import answer, body, failure
 from assistant.daemon.services import Services
 from assistant.errors import AssistantError
@@ -69,6 +69,7 @@ def create_app(services: Services) -> Starlette:
             *openai_api.ROUTES,
             *chats_api.ROUTES,
             *cost_api.ROUTES,
+            *plan_api.ROUTES,
         ],
         exception_handlers={AssistantError: _ours, HTTPException: _http, Exception: _unexpected},
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import math
 import os
 import time
-from importlib.metadata import entry_points, version
+from collections.abc import Mapping
+from importlib.metadata import version
 
 from assistant import paths, wire
 from assistant.config import Config
+from assistant.daemon.replan import Follower
 from assistant.engine import Engine
 from assistant.errors import BackendError, HistoryError, RequestError
 from assistant.history import Checkpoints, History
@@ -19,47 +20,15 @@ from assistant.meter import Meter, bandwidth
 from assistant.meter.energy import EnergyMeter
 from assistant.meter.metrics import Metrics
 from assistant.models.store import LoadedModel, Store
+from assistant.planning import devices
 from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
+from assistant.solver.problem import Option
 from backends.base import Backend, BackendUnavailable, Workload
 
 log = logging.getLogger(__name__)
 
 QUIET_S = 1.0  # without a request before the memory is measured
-
-
-def make_backend(name: str, threads: int) -> Backend:
-    """Construct a backend by its entry-point name; "auto" tries the real ones, the fastest kind first.
-
-    Raises BackendError with the names there are, or with the reasons why none works.
-    """
-    found = {entry.name: entry for entry in entry_points(group="assistant.backends")}
-    if name == "auto":
-        return _first_usable([entry.load() for entry in found.values()], threads)
-    if name not in found:
-        raise BackendError(f"there is no backend '{name}'", hint=f"choose one of: {', '.join(sorted(found))}")
-    try:
-        return _construct(found[name].load(), threads)
-    except BackendUnavailable as error:
-        raise BackendError(f"the backend '{name}' cannot be used", why=error.reason) from error
-
-
-def _first_usable(kinds: list[type[Backend]], threads: int) -> Backend:
-    reasons = []
-    for kind in sorted((k for k in kinds if not k.info.simulated), key=lambda k: -k.info.preference):
-        try:
-            return _construct(kind, threads)
-        except BackendUnavailable as error:
-            log.warning("%s; trying the next one", error)
-            reasons.append(str(error))
-    raise BackendError("no backend can be used", why="; ".join(reasons))
-
-
-def _construct(kind: type[Backend], threads: int) -> Backend:
-    """With those of our options that its constructor takes."""
-    offered = {"threads": threads or None, "cache_dir": paths.cache_dir() / "backends" / kind.info.name}
-    taken = inspect.signature(kind).parameters
-    return kind(**{option: value for option, value in offered.items() if option in taken})
 
 
 class Services:
@@ -68,8 +37,9 @@ class Services:
     def __init__(self, config: Config):
         self.config = config
         self.started_at, self.last_used_s = time.time(), time.monotonic()
-        self.model: LoadedModel = Store().open(config.model.name, config.model.precision)
-        self.backend = make_backend(config.backend.name, config.backend.threads)
+        self._store = Store()
+        self.follower = Follower(config, self._store)
+        self.model, self.backend = self._open(self.follower.active)
         keep = config.history.enabled
         if keep:
             paths.ensure_private_dir(paths.state_dir())
@@ -77,32 +47,81 @@ class Services:
         self.history = History(paths.history_file() if keep else None)
         if cut := self.history.mark_interrupted():
             log.warning("%d reply(ies) were cut off by the end of an earlier daemon; what they had is kept", cut)
-        manifest, info = self.model.manifest, self.backend.info
-        # A state that a simulated chip computed carries its noise: no other device may continue from it.
-        device = f"/{info.name}" if info.simulated else ""
-        tuned = f"/{manifest.state.sha256}" if manifest.state else ""
         self.checkpoints = Checkpoints(
-            paths.checkpoints_dir() if keep else None, self.model.weights.config,
-            f"{manifest.source.sha256}/{manifest.template}/{self.model.weights.precision}{device}{tuned}",
+            paths.checkpoints_dir() if keep else None, self.model.weights.config, self._state_key(),
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
         self.metrics, self.energy = Metrics(), EnergyMeter()
         self.read_bandwidth: bandwidth.Reading | None = None
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
-        self._background: asyncio.Task | None = None
+        self._background: list[asyncio.Task] = []
         self._engine: Engine | None = None
 
+    def _open(self, option: Option) -> tuple[LoadedModel, Backend]:
+        """What an option names, not loaded yet. Raises AssistantError."""
+        wanted = option.settings
+        # No threads: the backend measures what is fastest.
+        options = {**wanted["options"], "threads": wanted["threads"] or None}
+        model = self._store.open(wanted["model"], wanted["precision"])
+        return model, devices.make(wanted["backend"], options)
+
+    def _state_key(self) -> str:
+        """What states belong to. Any real device goes on from another's, at whatever precision; but what a simulated
+        chip computed carries its noise, and nothing else may continue from that."""
+        manifest, info = self.model.manifest, self.backend.info
+        device = f"/{info.name}" if info.simulated else ""
+        tuned = f"/{manifest.state.sha256}" if manifest.state else ""
+        return f"{manifest.source.sha256}/{manifest.template}{device}{tuned}"
+
+    async def _load(self) -> None:
+        """Load the weights without blocking the loop; if the device does not come up, the next best one."""
+        while True:
+            try:
+                return await asyncio.to_thread(self.backend.load, self.model.weights)
+            except BackendUnavailable as error:
+                log.warning("%s; choosing again", error)
+                self.model, self.backend = self._open(self.follower.broken(self.backend.info.name))
+                self.checkpoints.belong_to(self._state_key())
+
     async def start(self) -> None:
-        """Load the weights without blocking the loop, then open for requests."""
-        await asyncio.to_thread(self.backend.load, self.model.weights)
-        engine = Engine(self.backend, max_batch=self.config.daemon.max_batch,
+        """Load the weights, then open for requests and begin to follow the policy."""
+        await self._load()
+        engine = Engine(self.backend, max_batch=self.follower.active.settings["batch"],
                         prefill_chunk=self.config.daemon.prefill_chunk)  # fmt: skip
         speaker = self._speaker()
         self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered)
         self.completions = Completions(engine, speaker, self.config.sampling, self._api_answered)
         self._engine = engine
-        if not self.backend.info.simulated:
-            self._background = asyncio.create_task(self._learn_the_wall())
+        self._background = [asyncio.create_task(self._learn_the_wall()),
+                            asyncio.create_task(self.follower.watch(self._go_over, engine.passes))]  # fmt: skip
+
+    async def _go_over(self, option: Option) -> None:
+        """Make another option run: loaded beside the present one, exchanged between two replies. Raises AssistantError,
+        and then everything is as before."""
+        before, wanted = self.follower.active.settings, option.settings
+        if _same_weights(before, wanted):
+            model, backend = self.model, self.backend
+
+            def change() -> Backend:
+                backend.set_threads(wanted["threads"] or os.cpu_count() or 1)
+                return backend
+        else:
+            model, backend = await asyncio.to_thread(self._open, option)
+            try:
+                await asyncio.to_thread(backend.load, model.weights)
+            except BackendUnavailable as error:
+                raise BackendError(f"the backend '{wanted['backend']}' cannot be used", why=error.reason) from error
+
+            def change() -> Backend:
+                self.model, self.backend = model, backend
+                if self.checkpoints.belong_to(self._state_key()):
+                    self.completions.forget()
+                return backend
+
+        await asyncio.wrap_future(self._engine.exchange(change, wanted["batch"]))
+        self.read_bandwidth = None
+        self._background[0].cancel()
+        self._background[0] = asyncio.create_task(self._learn_the_wall())
 
     async def _chat_answered(self, cost: wire.Cost, finish_reason: wire.FinishReason) -> None:
         self.metrics.answer(cost, "chat", finish_reason)  # its message keeps the cost, and its day is told by that
@@ -116,6 +135,8 @@ class Services:
 
     async def _learn_the_wall(self) -> None:
         """The host's read bandwidth over as many bytes as a pass moves; measured when nobody waits, if not known."""
+        if self.backend.info.simulated:
+            return
         config, precision = self.model.weights.config, self.model.weights.precision
         size = self.backend.estimate(config, Workload(1, 1, precision)).bytes_moved
         threads = getattr(self.backend, "threads", None)
@@ -185,8 +206,9 @@ class Services:
 
     async def close(self) -> None:
         """Stop writing, store what there is, give everything back."""
-        if self._background:
-            self._background.cancel()
+        for task in self._background:
+            task.cancel()
+        self.follower.feedback.save()
         if self._engine:
             await self.chats.settle()
             await asyncio.to_thread(self._engine.close)
@@ -206,13 +228,19 @@ class Services:
             ),
             backend=wire.BackendStatus(name=info.name, description=info.description, simulated=info.simulated,
                                        precision=weights.precision, threads=threads or None),
-            reason=None if self.is_ready else "the model is being loaded",
+            plan=self.follower.brief(), reason=None if self.is_ready else "the model is being loaded",
         )  # fmt: skip
         if self._engine:
             live, queued = self._engine.load
             ready.engine = wire.EngineStatus(live=live, queued=queued, max_batch=self._engine.max_batch,
                                              tokens_total=self._engine.tokens_total)  # fmt: skip
         return ready
+
+
+def _same_weights(a: Mapping[str, object], b: Mapping[str, object]) -> bool:
+    """Whether two options differ in threads and slots only."""
+    return all(a[key] == b[key] for key in ("source", "backend", "precision")) and (
+        {**a["options"], "threads": 0} == {**b["options"], "threads": 0})  # fmt: skip
 
 
 def _parameters(config) -> int:

@@ -50,6 +50,15 @@ class Checkpoints:
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "checkpoints")
 
+    def belong_to(self, model_key: str) -> bool:
+        """From now on only states of this key are found; True if that is another one than before."""
+        with self._lock:
+            if model_key == self._model_key:
+                return False
+            self._model_key = model_key
+            self._recent.clear()
+            return True
+
     def put(self, message_id: str, checkpoint: Checkpoint) -> None:
         with self._lock:
             self._recent[message_id] = checkpoint

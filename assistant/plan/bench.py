@@ -65,7 +65,8 @@ def _tell(found: Calibration, names: dict[str, str]) -> None:
     for p in found.points:
         what = "prefill" if p.tokens > 1 else "decode" if p.batch == 1 else f"{p.batch} at once"
         tok_s = p.tokens * p.batch / p.seconds
-        rows.append((p.backend, p.precision, names.get(p.model, f"{p.layers} layers, {p.bytes_moved / 1e6:.0f} MB"), what,
+        model = names.get(p.model, f"{p.layers} layers, {p.bytes_moved / 1e6:.0f} MB")
+        rows.append((p.backend, p.precision, model, what,
                      str(p.threads), f"{p.seconds * 1e3:.3f}", f"{tok_s:.0f}",
                      f"{p.bytes_moved / p.seconds / 1e9:.1f}" if what == "decode" else ""))  # fmt: skip
     table(("backend", "precision", "model", "what", "threads", "ms a pass", "tok/s", "GB/s"), rows, right=(4, 5, 6, 7))

@@ -35,6 +35,7 @@ class Feedback:
             self._tracks = msgspec.json.decode(self._file.read_bytes(), type=dict[str, Track])
         except (OSError, msgspec.MsgspecError):
             self._tracks = {}
+        self._newest = 1.0
 
     @staticmethod
     def key(model: str, backend: str, precision: str, threads: int) -> str:
@@ -44,8 +45,12 @@ class Feedback:
         return self._tracks.get(key, Track())
 
     def ratio(self, key: str) -> float:
-        """What to multiply the prediction with; 1 before anything was measured."""
-        return self.track(key).ratio
+        """What to multiply the prediction with; 1 before anything was measured.
+
+        Where this very key was not measured, the newest ratio of another one counts: a machine that has become slow has
+        so for all of them, and only one of them corrected would look worse than it is.
+        """
+        return self._tracks[key].ratio if key in self._tracks else self._newest
 
     def add(self, key: str, predicted_s: float, measured_s: float, tokens: int) -> Track:
         """predicted_s: per pass, without correction; measured_s: the mean pass of a reply of `tokens`."""
@@ -57,7 +62,7 @@ class Feedback:
         log_ratio = math.log(track.ratio) * (1 - share) + math.log(measured_s / predicted_s) * share
         track = Track(ratio=math.exp(log_ratio), error=track.error * (1 - share) + error * share,
                       replies=track.replies + 1)  # fmt: skip
-        self._tracks[key] = track
+        self._tracks[key], self._newest = track, track.ratio
         return track
 
     def save(self) -> None:

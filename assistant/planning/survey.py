@@ -56,10 +56,16 @@ def config_of(manifest: Manifest) -> ModelConfig:
     return ModelConfig(**msgspec.structs.asdict(manifest.config))
 
 
-def _precisions(manifest: Manifest, offered: Iterable[str], asked: str | None) -> list[str]:
-    """As stored, and narrower ones made from that; a wider one adds nothing, so only who asks for it gets it."""
+def _precisions(manifest: Manifest, offered: Sequence[str], asked: str | None) -> list[str]:
+    """As stored, and narrower ones made from that. A wider one adds nothing: only who asks for it gets it, or a backend
+    that offers none of the stored ones."""
+    if asked is not None:
+        return [p for p in offered if p == asked]
     widest = max(BITS[p] for p in manifest.weights)
-    return [p for p in offered if p == asked or (asked is None and (BITS[p] <= widest or p in manifest.weights))]
+    found = [p for p in offered if BITS[p] <= widest or p in manifest.weights]
+    if not set(found) & set(manifest.weights):
+        found += sorted((p for p in offered if BITS[p] > widest), key=BITS.get)[:1]
+    return found
 
 
 def memory_bytes(config: ModelConfig, precision: str, batch: int) -> int:
@@ -79,7 +85,8 @@ class _Device:
         self.info, self.sha = self.kind.info, manifest.source.sha256
         value, note = quality(manifest.name, self.sha, backend, precision, simulated=self.info.simulated)
         self.quality = Figure(value, "measured" if value is not None else "modelled", note)
-        self.untested = value is None and precision not in manifest.weights
+        narrower = BITS[precision] < max(BITS[p] for p in manifest.weights)
+        self.untested = value is None and precision not in manifest.weights and narrower
         self.unusable = devices.unavailable(backend)
 
     def options(self) -> Iterator[Option]:
@@ -122,7 +129,8 @@ class _Device:
         flags |= {UNTESTED} if self.untested else set()
         traits = {"model": self.manifest.name, "backend": self.backend, "precision": self.precision, "where": label}
         settings = {"model": self.manifest.name, "backend": self.backend, "precision": self.precision,
-                    "threads": threads, "options": options, "batch": batch}  # fmt: skip
+                    "threads": threads, "options": options, "batch": batch, "source": self.sha,
+                    "predicted_s": None if unusable else self._predicted(options, 1, 1)[0]}  # fmt: skip
         name = " ".join(p for p in (self.manifest.name, self.backend, self.precision, label) if p)
         option = Option(name, figures, traits, flags=frozenset(flags), preference=64 * self.info.preference,
                         unusable=unusable, settings=settings)  # fmt: skip
@@ -171,16 +179,23 @@ class _Device:
 
     def _pass(self, options: dict, tokens: int, batch: int) -> tuple[float, float, str, str]:
         """(median, 95th percentile) seconds of a pass, basis, and what it rests on. Never "measured": a prediction."""
+        median_s, p95_s, basis, note = self._predicted(options, tokens, batch)
+        if self.feedback and tokens == 1 and basis != "simulated":
+            key = Feedback.key(self.sha, self.backend, self.precision, options.get("threads") or 0)
+            ratio = self.feedback.ratio(key)
+            note += f", x {ratio:.2f} by recent replies" if abs(ratio - 1) > 0.005 else ""
+            median_s, p95_s = median_s * ratio, p95_s * ratio
+        return median_s, p95_s, basis, note
+
+    def _predicted(self, options: dict, tokens: int, batch: int) -> tuple[float, float, str, str]:
+        """The same without what recent replies teach."""
         threads = options.get("threads", 1) or self.question.cores
         if self.predictor and not self.info.simulated:
             found = self.predictor.pass_s(self.backend, self.precision, threads, self.config, tokens, batch, self.sha)
             if found:
                 median_s, p95_s, same = found
-                key = Feedback.key(self.sha, self.backend, self.precision, threads)
-                ratio = self.feedback.ratio(key) if self.feedback and tokens == 1 else 1.0
                 note = "this model as measured here" if same else "law fitted to measurements here"
-                note += f", corrected by replies x {ratio:.2f}" if abs(ratio - 1) > 0.005 else ""
-                return median_s * ratio, p95_s * ratio, "modelled", note
+                return median_s, p95_s, "modelled", note
         cost = self._estimate(options, tokens, batch)
         if self.info.simulated:
             return cost.latency_s, cost.latency_s, "simulated", "middle of the band"

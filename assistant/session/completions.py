@@ -41,6 +41,10 @@ class PrefixCache:
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
+    def clear(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
     def longest(self, text: bytes) -> tuple[int, Checkpoint] | None:
         """(bytes of `text` that the checkpoint stands for, checkpoint) of the longest cached beginning of `text`."""
         with self._lock:
@@ -72,6 +76,10 @@ class Completions:
         # as the next request will spell this reply, so that it finds the state
         answered = lambda reply: f"{asked} {reply}".encode()  # noqa: E731
         return self._run(request, (asked + prefix).encode(), template.stops, answered, prefix=prefix, clean=str.lstrip)
+
+    def forget(self) -> None:
+        """Drop all cached states: they belong to a device that does not run any more."""
+        self._cache.clear()
 
     def text(self, request: wire.CompletionRequest) -> Reply:
         _refuse(request.suffix, "suffix", "filling in the middle is not supported")
