@@ -122,7 +122,7 @@ class Follower:
     def learn(self, passes: list[tuple[int, float]]) -> None:
         """Passes with one sequence, against what was predicted for them."""
         alone = [seconds for batch, seconds in passes if batch == 1]
-        if alone and not self.active.simulated:
+        if alone and not self.active.simulated and self.active.settings["predicted_s"]:
             self.feedback.add(self._key(), self.active.settings["predicted_s"], sum(alone) / len(alone),
                               len(alone))  # fmt: skip
 
@@ -131,7 +131,7 @@ class Follower:
         return Feedback.key(s["source"], s["backend"], s["precision"], s["threads"] or 0)
 
     def _prediction(self) -> wire.PredictionView:
-        if self.active.simulated:
+        if self.active.simulated or not self.active.settings["predicted_s"]:
             return wire.PredictionView(predicted_ms=None, measured_ms=None, error=None, replies=0)
         track, predicted_s = self.feedback.track(self._key()), self.active.settings["predicted_s"]
         measured_ms = predicted_s * track.ratio * 1e3 if track.replies else None

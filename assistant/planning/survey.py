@@ -21,6 +21,7 @@ from backends.deployment import Deployment, Placeable
 from backends.precisions import BITS, stored_bytes
 from backends.profiles import profile
 
+NOT_MEASURED = "not measured: assistant bench --calibrate"
 NOT_CALIBRATED = "assumed constants of a host: assistant bench --calibrate"
 SCALES_TO = 4  # threads; assumed where nothing is measured: the constants are of one, a few share a memory bus well
 
@@ -146,7 +147,7 @@ class _Device:
         seconds = self._pass(options, 1, batch)
         figures = {
             **option.figures,
-            "ms_per_token_busy": Figure(seconds[0] * 1e3, *seconds[2:]),
+            "ms_per_token_busy": Figure(_ms(seconds[0]), *seconds[2:]),
             "memory_mb": Figure(memory_bytes(self.config, self.precision, batch) / 1e6, "modelled",
                                 "weights as stored, two states per conversation"),
             "conversations": Figure(batch, "measured"),
@@ -160,34 +161,36 @@ class _Device:
         ttft_s, _, prefill_basis, prefill_note = self._pass(options, self.question.prompt_tokens, 1)
         energy = self._energy(options, median_s)
         return {
-            "ms_per_token": Figure(median_s * 1e3, basis, note),
-            "ms_per_token_p95": Figure(p95_s * 1e3, basis, note),
+            "ms_per_token": Figure(_ms(median_s), basis, note),
+            "ms_per_token_p95": Figure(_ms(p95_s), basis, note),
             "ttft_s": Figure(ttft_s, prefill_basis, prefill_note),
             "joules_per_token": energy,
-            "watts": Figure(energy.value / median_s, energy.basis, energy.note),
+            "watts": Figure(energy.value and energy.value / median_s, energy.basis, energy.note),
         }
 
-    def _energy(self, options: dict, seconds: float) -> Figure:
+    def _energy(self, options: dict, seconds: float | None) -> Figure:
         """Per token. A host also keeps its cores busy for as long as a token takes; without that, slower would look
         thriftier."""
         cost = self._estimate(options, 1, 1)
         if self.info.simulated:
             return Figure(cost.energy_j, cost.basis, "chip and links")
+        if seconds is None:
+            return Figure(None, "modelled", NOT_MEASURED)
         cores_w = profile("host").value("power.core_active_w") * (options.get("threads", 1) or self.question.cores)
         note = f"memory traffic, arithmetic and {cores_w:.0f} W for busy cores; without the machine's idle power"
         return Figure(cost.energy_j + cores_w * seconds, "modelled", note)
 
-    def _pass(self, options: dict, tokens: int, batch: int) -> tuple[float, float, str, str]:
+    def _pass(self, options: dict, tokens: int, batch: int) -> tuple[float | None, float | None, str, str]:
         """(median, 95th percentile) seconds of a pass, basis, and what it rests on. Never "measured": a prediction."""
         median_s, p95_s, basis, note = self._predicted(options, tokens, batch)
-        if self.feedback and tokens == 1 and basis != "simulated":
+        if self.feedback and tokens == 1 and basis != "simulated" and median_s is not None:
             key = Feedback.key(self.sha, self.backend, self.precision, options.get("threads") or 0)
             ratio = self.feedback.ratio(key)
             note += f", x {ratio:.2f} by recent replies" if abs(ratio - 1) > 0.005 else ""
             median_s, p95_s = median_s * ratio, p95_s * ratio
         return median_s, p95_s, basis, note
 
-    def _predicted(self, options: dict, tokens: int, batch: int) -> tuple[float, float, str, str]:
+    def _predicted(self, options: dict, tokens: int, batch: int) -> tuple[float | None, float | None, str, str]:
         """The same without what recent replies teach."""
         threads = options.get("threads", 1) or self.question.cores
         if self.predictor and not self.info.simulated:
@@ -196,6 +199,7 @@ class _Device:
                 median_s, p95_s, same = found
                 note = "this model as measured here" if same else "law fitted to measurements here"
                 return median_s, p95_s, "modelled", note
+            return None, None, "modelled", NOT_MEASURED  # assumptions must not compete with measurements
         cost = self._estimate(options, tokens, batch)
         if self.info.simulated:
             return cost.latency_s, cost.latency_s, "simulated", "middle of the band"
@@ -205,6 +209,10 @@ class _Device:
     def _estimate(self, options: dict, tokens: int, batch: int) -> Cost:
         return _backend(self.backend, tuple(sorted(options.items()))).estimate(
             self.config, Workload(tokens, batch, self.precision))  # fmt: skip
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3
 
 
 def _threads(count: int) -> str:

@@ -216,3 +216,89 @@ def test_close_cancels_what_runs(weights):
     assert reasons[-1] == "cancelled"
     with pytest.raises(Exception, match="shutting down"):
         run(engine, prompt=[1])
+
+
+# --- going over to another backend ---
+
+
+class Gated(ReferenceBackend):
+    """Decodes only when it is let."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.passes, self.closed = threading.Semaphore(0), 0, False
+
+    def decode(self, tokens, states):
+        self.gate.acquire()
+        self.passes += 1
+        return super().decode(tokens, states)
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.fixture
+def gated(weights):
+    backend = Gated()
+    backend.load(weights)
+    made = Engine(backend, max_batch=1, prefill_chunk=64)
+    yield made, backend
+    backend.gate.release(1000)
+    made.close()
+
+
+def other(weights) -> Gated:
+    backend = Gated()
+    backend.load(weights)
+    backend.gate.release(1000)
+    return backend
+
+
+def test_an_exchange_lets_the_live_end_and_holds_the_queued(gated, weights):
+    """A reply ends on the backend that it began on; what was queued meanwhile runs on the new one."""
+    engine, before = gated
+    after, replies = other(weights), []
+
+    def say():
+        replies.append(tokens(run(engine, prompt=PROMPT, max_tokens=6)))
+
+    threads = [threading.Thread(target=say) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while sum(engine.load) < 2:
+        pass
+    done = engine.exchange(lambda: after, max_batch=3)
+    before.gate.release(2)
+    assert not done.done(), "the live one is not through"
+    before.gate.release(1000)
+    done.result(timeout=30)
+    for thread in threads:
+        thread.join(30)
+    assert replies == [expected(weights, PROMPT, 6)[0]] * 2
+    assert before.closed
+    assert (before.passes, after.passes) == (5, 5)
+    assert engine.max_batch == 3
+
+
+def test_a_backend_that_does_not_come_up_leaves_the_present_one(gated, weights):
+    engine, before = gated
+    before.gate.release(1000)
+
+    def fails():
+        raise RuntimeError("no such device")
+
+    with pytest.raises(RuntimeError, match="no such device"):
+        engine.exchange(fails, max_batch=9).result(timeout=30)
+    assert engine.max_batch == 1
+    assert tokens(run(engine, prompt=PROMPT, max_tokens=4)) == expected(weights, PROMPT, 4)[0]
+    assert not before.closed
+    engine.exchange(lambda: other(weights), max_batch=1).result(timeout=30)  # and another try is welcome
+    assert before.closed
+
+
+def test_passes_are_told_once(engine):
+    run(engine, prompt=PROMPT, max_tokens=5)
+    told = engine.passes()
+    assert [batch for batch, _ in told] == [1] * 4
+    assert all(seconds > 0 for _, seconds in told)
+    assert engine.passes() == []
