@@ -16,6 +16,7 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "plan": ("assistant.plan.command:command", "Choose where and how to run, and say why."),
     "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),
     "eval": ("assistant.evaluation.command:command", "Measure how good a model is."),
+    "config": ("assistant.settings:command", "Check and explain configuration, policies and profiles."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
     "cost": ("assistant.cost:command", "Show what the answers have cost."),
     "wall": ("assistant.wall.command:command", "Show the memory wall of this and other machines."),

@@ -16,66 +16,72 @@ from assistant import paths
 from assistant.errors import ConfigError
 
 T = TypeVar("T")
-Count = Annotated[int, Meta(ge=1)]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
-Penalty = Annotated[float, Meta(ge=-2, le=2)]
+
+
+def about(words: str, **bounds: float) -> Meta:
+    """What a key means, for `assistant config explain`; what its values can be, for everybody."""
+    return Meta(description=words, **bounds)
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Which model answers."""
 
-    name: str = "default"  # a name in the store; "default" is the embedded model
-    precision: str = "auto"  # as stored, or one that the backend offers: "fp32", "int8", ...
+    name: Annotated[str, about("a name in the store; default: the embedded model; auto: the policy chooses")] = (
+        "default"
+    )
+    precision: Annotated[str, about("auto: as the policy chooses; or fp32, bf16, fp16, int8, int4")] = "auto"
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """Which device runs it."""
 
-    name: str = "auto"  # the fastest real device that works here, or a name
-    threads: Annotated[int, Meta(ge=0)] = 0  # 0: as many as are fastest, by a short measurement
+    name: Annotated[str, about("auto: as the policy chooses; or the name of a backend")] = "auto"
+    threads: Annotated[int, about("0: as the policy chooses", ge=0)] = 0
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """How a token is drawn, unless a request says otherwise."""
 
-    temperature: Annotated[float, Meta(ge=0, le=5)] = 0.8  # 0: always the likeliest
-    top_p: Fraction = 0.6
-    top_k: Annotated[int, Meta(ge=0)] = 0  # 0: no limit
-    presence_penalty: Penalty = 0.2
-    frequency_penalty: Penalty = 0.2
-    penalty_decay: Fraction = 0.996  # per token, so that old words become free again
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None  # none: a new one for each reply
-    max_tokens: Count = 1024
+    temperature: Annotated[float, about("0: always the likeliest token", ge=0, le=5)] = 0.8
+    top_p: Annotated[float, about("only the likeliest tokens that make up this share", ge=0, le=1)] = 0.6
+    top_k: Annotated[int, about("only so many of the likeliest tokens; 0: no limit", ge=0)] = 0
+    presence_penalty: Annotated[float, about("against words that were said at all", ge=-2, le=2)] = 0.2
+    frequency_penalty: Annotated[float, about("against words by how often they were said", ge=-2, le=2)] = 0.2
+    penalty_decay: Annotated[float, about("per token, so that old words become free again", ge=0, le=1)] = 0.996
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, about("none: a new one for each reply")
+    ] = None  # fmt: skip
+    max_tokens: Annotated[int, about("of a reply", ge=1)] = 1024
 
 
 class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     """The background process that holds the model."""
 
-    idle_exit_s: Annotated[float, Meta(ge=0)] = 900.0  # 0: never
-    max_batch: Count = 8  # conversations that share one pass over the weights
-    prefill_chunk: Count = 64  # prompt tokens between two decode steps of the others
+    idle_exit_s: Annotated[float, about("seconds without a request until it leaves; 0: never", ge=0)] = 900.0
+    max_batch: Annotated[int, about("most conversations that share one pass over the weights", ge=1)] = 8
+    prefill_chunk: Annotated[int, about("prompt tokens between two decode steps of the others", ge=1)] = 64
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept on disk."""
 
-    enabled: bool = True
-    checkpoint_cap_mb: Annotated[int, Meta(ge=0)] = 512  # the oldest go first
+    enabled: Annotated[bool, about("false: nothing is written, and a restart forgets everything")] = True
+    checkpoint_cap_mb: Annotated[int, about("MB of states to go on from; the oldest go first", ge=0)] = 512
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides where and how the model runs. Whatever [model] and [backend] name is not decided but followed."""
+    """What decides where and how the model runs. What [model] and [backend] name is not decided but followed."""
 
-    policy: str = "private"  # `assistant plan --policy NAME` shows what one chooses
-    on_battery: str = "battery"  # the policy while the machine runs on its battery; "": the same
-    keep_free_mb: Annotated[int, Meta(ge=0)] = 256  # memory left to other programs
-    power_supply: str = "/sys/class/power_supply"  # where the kernel tells what feeds the machine
+    policy: Annotated[str, about("`assistant plan --policy NAME` shows what a policy chooses")] = "private"
+    on_battery: Annotated[str, about("the policy while the machine runs on its battery; empty: the same")] = "battery"
+    keep_free_mb: Annotated[int, about("MB of memory that are left to other programs", ge=0)] = 256
+    power_supply: Annotated[str, about("where the kernel tells what feeds the machine")] = "/sys/class/power_supply"
 
 
 class Tui(msgspec.Struct, frozen=True, kw_only=True):
     """How the terminal looks."""
 
-    theme: str = "textual-dark"
+    theme: Annotated[str, about("a theme of Textual; Ctrl+P in the chat lists them")] = "textual-dark"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,10 @@ class UnknownProfile(KeyError):
 
     def __str__(self) -> str:
         return self.args[0]
+
+
+class BadProfile(ValueError):
+    """A profile file is wrong; the message names file and key, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,37 @@ def profile(name: str) -> Profile:
 def names(kind: str) -> list[str]:
     """The hardware profiles of a kind, sorted."""
     return sorted(p.stem for p in (root() / "hardware").glob("*.toml") if profile(p.stem).kind == kind)
+
+
+def check(file: Path) -> None:
+    """Every number of a profile has a value, a unit, a source and a confidence. Raises BadProfile."""
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadProfile(f"the profile cannot be read ({file}): {error}") from error
+    for key in ("name", "title"):
+        if not isinstance(data.get(key), str):
+            raise BadProfile(f"the profile has no '{key}' ({file}). Write {key} = \"...\" at the top")
+    for section, table in data.items():
+        for name, entry in table.items() if isinstance(table, dict) else ():
+            if isinstance(entry, dict):
+                _check_quantity(f"{section}.{name}", entry, file)
+
+
+def _check_quantity(key: str, entry: dict[str, Any], file: Path) -> None:
+    known = [f.name for f in fields(Quantity)]
+    for part in entry:
+        if part not in known:
+            raise BadProfile(f"unknown part '{part}' of '{key}' ({file}){_near(part, known)}")
+    for part in ("value", "unit", "source", "confidence"):
+        if part not in entry:
+            raise BadProfile(f"'{key}' has no {part} ({file}): no number without where it comes from")
+    for part in ("value", "low", "high"):
+        if part in entry and (isinstance(entry[part], bool) or not isinstance(entry[part], int | float)):
+            raise BadProfile(f"'{part}' of '{key}' is no number ({file}): it says {entry[part]!r}")
+    if entry["confidence"] not in CONFIDENCES:
+        words = ", ".join(f"{k} {v}" for k, v in CONFIDENCES.items())
+        raise BadProfile(f"confidence of '{key}' is {entry['confidence']!r} ({file}): choose from {words}")
 
 
 @cache
