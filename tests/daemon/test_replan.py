@@ -1,4 +1,4 @@
-"""A daemon that is unplugged in the middle of a conversation goes over to another plan, and the conversation goes on."""
+"""A daemon that is unplugged in the middle of a chat goes over to another plan, and the conversation goes on."""
 
 from __future__ import annotations
 
