@@ -70,7 +70,7 @@ class Planner:
         config = self._config
         named = None if config.backend.name == AUTO else devices.kind_named(config.backend.name)
         if named and named.info.simulated:  # naming a chip is the permission to simulate it
-            policy = policy.with_limits(allow_simulated=True, backends=None, allow_untested=True)
+            policy = policy.with_limits(allow_simulated=True, allow_untested=True, backends=None, max_chips=None)
         names = [m for m in self._store.list() if config.model.name == AUTO or m.name == self._name()]
         if not names:
             self._store.show(config.model.name)  # raises, and says what there is

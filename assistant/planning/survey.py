@@ -21,6 +21,7 @@ from backends.deployment import Deployment, Placeable
 from backends.precisions import BITS, stored_bytes
 from backends.profiles import profile
 
+ELSEWHERE = "measured only with all weights on chips"
 NOT_MEASURED = "not measured: assistant bench --calibrate"
 NOT_CALIBRATED = "assumed constants of a host: assistant bench --calibrate"
 SCALES_TO = 4  # threads; assumed where nothing is measured: the constants are of one, a few share a memory bus well
@@ -93,13 +94,13 @@ class _Device:
     def options(self) -> Iterator[Option]:
         if self.unusable:
             yield self._option({}, 1, self.unusable)
-        elif isinstance(self.kind, Placeable):
+        elif isinstance(self.kind, Placeable) and self.question.backend is None:
             for options, label in placements(self.backend, self.config, self.precision):
                 yield from self._batches(options, label)
         elif devices.takes_threads(self.kind):
             for threads in self._threads():
                 yield from self._batches({"threads": threads}, _threads(threads))
-        else:
+        else:  # who names a chip gets it whole: as many as hold the model, nothing left to the host that fits
             yield from self._batches({}, "")
 
     def _threads(self) -> list[int]:
@@ -122,7 +123,8 @@ class _Device:
     def _option(self, options: dict, batch: int, unusable: str | None, label: str = "") -> Option:
         threads = options.get("threads")
         figures: dict[str, Figure] = {} if unusable else self._alone(options)
-        figures |= {"quality": self.quality, "retention_days": Figure(0.0, "measured", "nothing leaves the machine"),
+        figures |= {"quality": Figure(None, "modelled", ELSEWHERE) if options.get("host") else self.quality,
+                    "retention_days": Figure(0.0, "measured", "nothing leaves the machine"),
                     "usd_per_mtok": Figure(0.0, "measured", "electricity aside"),
                     "threads": Figure(self._busy_threads(threads), "measured"),
                     "chips": Figure(options.get("chips", 1 if self.info.simulated else 0), "measured")}  # fmt: skip

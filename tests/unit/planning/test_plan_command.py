@@ -51,6 +51,16 @@ def test_every_option_is_the_choice_or_a_loser_with_limit_value_and_bound():
                 assert breach["value"] > breach["limit"]["bound"] == 0.26
 
 
+def test_who_names_a_chip_gets_it_whole(home):
+    """Naming is the permission, and the solver does not move the model to the host behind one's back."""
+    (home / "config").mkdir()
+    (home / "config" / "config.toml").write_text('[backend]\nname = "mythic-m1076"\n')
+    found = as_json()
+    assert found["choice"]["simulated"]
+    assert "host" not in found["choice"]["where"]
+    assert {o["option"]["backend"] for o in found["losers"]} == {"mythic-m1076", "cloud-api"}
+
+
 @pytest.mark.parametrize("policy", ["private", "battery", "fast", "quality", "quiet"])
 def test_no_policy_but_the_lab_chooses_a_chip_that_is_not_here(policy):
     assert not as_json("--policy", policy)["choice"]["simulated"]
