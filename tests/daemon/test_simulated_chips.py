@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +43,9 @@ def test_the_embedded_model_answers_on_it(daemon, backend):
         assert daemon.run("ask", "--max-tokens", "1", "hello").returncode == 0, "without the option any daemon will do"
     finally:
         os.kill(ready["pid"], signal.SIGTERM)
+        deadline = time.monotonic() + 30
+        while Path(f"/proc/{ready['pid']}").exists() and time.monotonic() < deadline:  # it still writes to its home
+            time.sleep(0.05)
 
 
 def test_nothing_but_a_request_by_name_chooses_a_simulated_chip(running):
