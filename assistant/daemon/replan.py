@@ -45,8 +45,9 @@ class Facts:
 class Follower:
     """Owns the question "what should run?"; `go_over` (the services') makes it run. All methods on the event loop."""
 
-    def __init__(self, config: Config, store: Store, free_bytes: Callable[[], int] = free_memory_bytes):
-        self._config, self._free_bytes = config, free_bytes
+    def __init__(self, config: Config, store: Store, free_bytes: Callable[[], int] = free_memory_bytes,
+                 clock_s: Callable[[], float] = time.monotonic):  # fmt: skip
+        self._config, self._free_bytes, self._clock_s = config, free_bytes, clock_s
         self.feedback = Feedback()
         self._planner = Planner(config, store, calibration.load(), self.feedback)
         self._asked: tuple[str, dict] | None = None  # what a person asked for; void when the power source changes
@@ -60,7 +61,7 @@ class Follower:
         self.since, self.reason, self.pending, self.note = time.time(), "start", None, None
         self.plan = self._solve(self._facts, free=True)
         self.active: Option = self.plan.required()
-        self._changed_s = time.monotonic()
+        self._changed_s = self._clock_s()
 
     # --- questions ---
 
@@ -190,7 +191,7 @@ class Follower:
         finally:
             self.pending = None
         self.active, self.since, self.reason = plan.choice, time.time(), reason
-        self._changed_s = time.monotonic()
+        self._changed_s = self._clock_s()
         self.changes.append(wire.PlanChange(at=self.since, policy=plan.policy.name, before=before,
                                             after=self.active.name, reason=reason))  # fmt: skip
 
@@ -212,7 +213,7 @@ class Follower:
             return "memory is short" if facts.memory_limit_mb is not None else "memory is free again"
         ratio = self._ratio()
         moved = max(ratio, self._planned_ratio) / min(ratio, self._planned_ratio)
-        if moved > DRIFT and time.monotonic() - self._changed_s > DWELL_S:
+        if moved > DRIFT and self._clock_s() - self._changed_s > DWELL_S:
             return f"replies are {'slower' if ratio > self._planned_ratio else 'faster'} than planned"
         return None
 
