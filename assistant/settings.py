@@ -14,6 +14,7 @@ from assistant import config as configuration
 from assistant import paths
 from assistant.config import SECTIONS, Config, did_you_mean
 from assistant.errors import EXIT_CONFIG, AssistantError, ConfigError, UsageError
+from assistant.meter import prices
 from assistant.solver import policies
 from assistant.solver.problem import METRICS
 from backends import profiles
@@ -29,7 +30,7 @@ def command() -> None:
 @command.command()
 @click.argument("files", nargs=-1, type=FILE)
 def validate(files: tuple[Path, ...]) -> None:
-    """Check FILES, or everything that is in use: config.toml, policies, hardware profiles.
+    """Check FILES, or everything that is in use: config.toml, prices, policies, hardware profiles.
 
     Ends with exit code 78 if anything is wrong, and names file, key and remedy.
     """
@@ -93,6 +94,9 @@ def schema(what: str) -> None:
 def _in_use() -> Iterator[tuple[Path, Any]]:
     if paths.config_file().exists():
         yield paths.config_file(), _config
+    for file in (prices.user_file(), profiles.root() / prices.FILE):
+        if file.exists():
+            yield file, _prices
     for folder in (policies.own_folder(), profiles.root() / "policies"):
         for file in sorted(folder.glob("*.toml")):
             yield file, policies.read
@@ -108,6 +112,8 @@ def _check_of(file: Path) -> Any:
         return _config  # which says what is wrong with it
     if keys & {"limits", "objective"}:
         return policies.read
+    if keys and keys <= {"currency", *prices.KEYS}:
+        return _prices
     return profiles.check if "name" in keys and not keys & set(SECTIONS) else _config
 
 
@@ -117,6 +123,10 @@ def _config(file: Path) -> None:
         if name and name not in policies.names():
             raise ConfigError(f"there is no policy '{name}' as [plan] asks for", where=file,
                               hint=did_you_mean(name, policies.names()))  # fmt: skip
+
+
+def _prices(file: Path) -> None:
+    prices.load(own=file)
 
 
 # --- what to tell ---

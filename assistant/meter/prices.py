@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import msgspec
 
 from assistant import paths, wire
+from assistant.config import did_you_mean
 from assistant.errors import ConfigError
 from backends import profiles
 
@@ -116,13 +116,13 @@ def _table(file: Path) -> dict[str, Any]:
             continue
         if name not in KEYS:
             homes = [f"[{home}] {name}" for home, keys in KEYS.items() if name in keys]
-            hint = f"Did you mean {homes[0]}?" if homes else _did_you_mean(name, ("currency", *KEYS))
+            hint = f"Did you mean {homes[0]}?" if homes else did_you_mean(name, ("currency", *KEYS))
             raise ConfigError(f"unknown section or key '{name}'", where=file, hint=hint)
         if not isinstance(section, dict):
             raise ConfigError(f"'{name}' is a section", where=file, hint=f"Write it as [{name}]")
         for key in section:
             if key not in KEYS[name]:
-                raise ConfigError(f"unknown key '{key}' in [{name}]", where=file, hint=_did_you_mean(key, KEYS[name]))
+                raise ConfigError(f"unknown key '{key}' in [{name}]", where=file, hint=did_you_mean(key, KEYS[name]))
     return table
 
 
@@ -140,8 +140,3 @@ def _price(given: Any, section: str, key: str, file: Path) -> Price:
 def _range(price: Price) -> str:
     low, high = price.band
     return f"{price.value:g}" if low == high else f"{low:g}-{high:g}"
-
-
-def _did_you_mean(word: str, known: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from assistant.errors import ConfigError
+from assistant.meter import prices
 from assistant.solver.problem import Figure, Option
 from backends.profiles import UnknownProfile, profile
 
@@ -18,8 +20,20 @@ def cloud() -> list[Option]:
     figures = {
         "ms_per_token": Figure(1e3 / tok_s.value, "modelled", tok_s.source),
         "ttft_s": Figure(ttft_s.value, "modelled", ttft_s.source),
-        "usd_per_mtok": Figure(None, "modelled", "see `assistant cost`"),
+        "usd_per_mtok": _price(),
         "retention_days": Figure(None, "modelled", "as the provider says, and nobody here can check it"),
     }
     traits = {"model": "a large one", "backend": api.name, "precision": "", "where": ""}
     return [Option(api.title, figures, traits, privacy="internet", unusable=NO_NETWORK)]
+
+
+def _price() -> Figure:
+    """Of answers, from the dated table that a person may change."""
+    try:
+        table = prices.load()
+    except ConfigError as error:  # `assistant cost` and `assistant config validate` tell more
+        return Figure(None, "modelled", error.what)
+    if table.currency != "USD":
+        return Figure(None, "modelled", f"the table is in {table.currency}")
+    price = table.cloud_output_per_mtok
+    return Figure(price.value, "modelled", ", ".join(part for part in (price.date, price.source) if part))

@@ -33,6 +33,7 @@ def test_what_ships_is_fine():
 @pytest.mark.parametrize(("file", "text", "words"), [
     ("config.toml", "[plan]\npolicy = 'batery'\n", ["batery", "Did you mean 'battery'?"]),
     ("config.toml", "[plan]\npolcy = 'fast'\n", ["polcy", "Did you mean 'policy'?"]),
+    ("prices.toml", "[electricity]\nper_kw = 3\n", ["per_kw", "Did you mean 'per_kwh'?"]),
     ("policies/mine.toml", "[limits]\nmax_wats = 1\n", ["mine.toml", "Did you mean 'max_watts'?"]),
 ])  # fmt: skip
 def test_mistakes_in_use_are_found(home, file, text, words):
