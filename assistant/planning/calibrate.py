@@ -13,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import numpy as np
 
+from assistant.meter.power import Found, Unreadable, find
 from assistant.models.store import LoadedModel
 from assistant.planning import devices
 from assistant.planning.calibration import BUSY, PREFILL_CHUNK, Calibration, Point, fingerprint
@@ -25,7 +27,7 @@ from backends.census import pass_bytes, pass_macs
 from backends.precisions import format_of, is_matrix
 from backends.tensors import GROUP, Int4Matrix, QuantizedMatrix
 
-SLOW_S = 0.05  # a pass longer than that is measured fewer times
+T = TypeVar("T")
 TOKENS, MIN_TOKENS, WARM_UP = 24, 5, 3
 ENOUGH_S = 1.0  # of measuring one setting
 
@@ -107,10 +109,43 @@ def thread_counts(cores: int | None = None) -> list[int]:
     return sorted({n for n in (1, 2, 4, 8, 16, cores) if n <= cores})
 
 
+class Wattmeter:
+    """Power above that of the idle machine, by the best sensor there is; None where none can be read."""
+
+    def __init__(self, look: Callable[[], Found] = find, clock_s: Callable[[], float] = time.monotonic,
+                 idle_s: float = 1.0):  # fmt: skip
+        self._sensor, self._clock_s = look().sensor, clock_s
+        self.idle_w = (self._while(lambda: time.sleep(idle_s))[1] or 0.0) if self._sensor else 0.0
+
+    @property
+    def covers(self) -> str:
+        return f"{self._sensor.name}: {self._sensor.covers}, above idle" if self._sensor else ""
+
+    def over(self, work: Callable[[], T]) -> tuple[T, float | None]:
+        """What `work` gives, and the mean power meanwhile without the idle one."""
+        result, watts = self._while(work)
+        return result, None if watts is None else max(0.0, watts - self.idle_w)
+
+    def _while(self, work: Callable[[], T]) -> tuple[T, float | None]:
+        began_s = self._clock_s()
+        began_j = self._read(began_s)
+        result = work()
+        ended_s = self._clock_s()
+        ended_j = self._read(ended_s)
+        known = began_j is not None and ended_j is not None and ended_s > began_s
+        return result, (ended_j - began_j) / (ended_s - began_s) if known else None
+
+    def _read(self, now_s: float) -> float | None:
+        try:
+            return self._sensor.energy_j(now_s) if self._sensor else None
+        except Unreadable:
+            return None
+
+
 def calibrate(wanted: Sequence[Task], progress: Callable[[str], None] = lambda _text: None,
-              threads: Sequence[int] | None = None) -> Calibration:  # fmt: skip
+              threads: Sequence[int] | None = None, meter: Wattmeter | None = None) -> Calibration:  # fmt: skip
     """Measure it all, one setting after the other. A backend that refuses a model is left out, and told."""
-    threads = list(threads or thread_counts())
+    threads, meter = list(threads or thread_counts()), meter or Wattmeter()
     points: list[Point] = []
     reads: dict[int, list[tuple[int, float]]] = {}
     for task in wanted:
@@ -121,7 +156,7 @@ def calibrate(wanted: Sequence[Task], progress: Callable[[str], None] = lambda _
             for n in threads if devices.takes_threads(type(backend)) else (1,):
                 if devices.takes_threads(type(backend)):
                     backend.set_threads(n)
-                points += _measure(backend, task, n)
+                points += _measure(backend, task, n, meter)
                 if hasattr(backend, "read_bandwidth") and not task.model:
                     size = int(pass_bytes(task.config, 1, 1, task.precision))
                     reads.setdefault(n, []).append((size, backend.read_bandwidth(size, n)))
@@ -130,16 +165,18 @@ def calibrate(wanted: Sequence[Task], progress: Callable[[str], None] = lambda _
         finally:
             backend.close()
     return Calibration(machine=fingerprint(), measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                       points=points, read_bytes_s={n: sorted(rows) for n, rows in reads.items()})  # fmt: skip
+                       points=points, read_bytes_s={n: sorted(rows) for n, rows in reads.items()},
+                       sensor=meter.covers)  # fmt: skip
 
 
-def _measure(backend: Backend, task: Task, threads: int) -> Iterator[Point]:
+def _measure(backend: Backend, task: Task, threads: int, meter: Wattmeter) -> Iterator[Point]:
     for tokens, batch in ((1, 1), (1, BUSY), (PREFILL_CHUNK, 1)):
-        median_s, p95_s = time_pass(backend, task.config, tokens, batch)
+        (median_s, p95_s), watts = meter.over(lambda t=tokens, b=batch: time_pass(backend, task.config, t, b))
         yield Point(
             backend=task.backend, precision=task.precision, threads=threads, tokens=tokens, batch=batch,
             layers=task.config.layers, bytes_moved=pass_bytes(task.config, tokens, batch, task.precision),
-            macs=pass_macs(task.config, tokens, batch), seconds=median_s, p95_s=p95_s, model=task.model,
+            macs=pass_macs(task.config, tokens, batch), seconds=median_s, p95_s=p95_s, watts=watts,
+            model=task.model,
         )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ VERSION = 1
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """One measured pass: `tokens` of each of `batch` sequences. seconds: median; p95_s: 95th percentile."""
+    """One measured pass: `tokens` of each of `batch` sequences. seconds: median; p95_s: 95th percentile; watts: mean
+    power meanwhile, above that of an idle machine, where a sensor can be read."""
 
     backend: str
     precision: str
@@ -40,17 +41,25 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     macs: int
     seconds: float
     p95_s: float
+    watts: float | None = None
     model: str = ""  # sha256 of a model of the store; empty: random weights of some shape
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
-    """read_bytes_s: threads -> [(bytes read in order, bytes per second)]."""
+    """read_bytes_s: threads -> [(bytes read in order, bytes per second)]. sensor: whose power was read, in words."""
 
     version: int = VERSION
     machine: str
     measured_at: str
     read_bytes_s: dict[int, list[tuple[int, float]]] = {}
     points: list[Point] = []
+    sensor: str = ""
+
+    def watts(self, backend: str, precision: str, threads: int) -> float | None:
+        """Measured power of decoding, the median over shapes."""
+        found = [p.watts for p in self.points if p.tokens == p.batch == 1 and p.watts is not None
+                 and (p.backend, p.precision, p.threads) == (backend, precision, threads)]  # fmt: skip
+        return float(np.median(found)) if found else None
 
     def threads(self, backend: str, precision: str) -> list[int]:
         return sorted({p.threads for p in self.points if (p.backend, p.precision) == (backend, precision)})

@@ -9,22 +9,26 @@ Power = Literal["mains", "battery", "unknown"]
 
 
 def power_source(folder: Path) -> Power:
-    """From the kernel's power supplies: mains if any external supply is online; battery if none is and a battery is
-    there; unknown where nothing tells (a machine without a battery is fed by its plug, and says nothing).
+    """From the kernel's power supplies: mains if an external one is online; else battery if one discharges, or if the
+    external ones are all off; unknown where nothing tells (a machine without a battery is fed by its plug, and says
+    nothing).
 
     Files that vanish while they are read count as absent. https://docs.kernel.org/power/power_supply_class.html
     """
-    batteries = external = False
+    online, batteries = [], []
     for supply in sorted(folder.glob("*")):
-        kind, scope = _word(supply / "type"), _word(supply / "scope")
-        if scope == "Device":  # the battery of a mouse
+        if _word(supply / "scope") == "Device":  # the battery of a mouse
             continue
+        kind = _word(supply / "type")
         if kind == "Battery":
-            batteries = True
-            external |= _word(supply / "status") == "Charging"
+            batteries.append(_word(supply / "status"))
         elif kind in ("Mains", "USB", "Wireless", "UPS"):
-            external |= _word(supply / "online") in ("1", "2")
-    return "mains" if external else "battery" if batteries else "unknown"
+            online.append(_word(supply / "online") in ("1", "2"))
+    if any(online) or "Charging" in batteries:
+        return "mains"
+    if "Discharging" in batteries or (batteries and online):
+        return "battery"
+    return "mains" if batteries else "unknown"
 
 
 def _word(file: Path) -> str:

@@ -178,7 +178,12 @@ class _Device:
             return Figure(cost.energy_j, cost.basis, "chip and links")
         if seconds is None:
             return Figure(None, "modelled", NOT_MEASURED)
-        cores_w = profile("host").value("power.core_active_w") * (options.get("threads", 1) or self.question.cores)
+        threads = options.get("threads", 1) or self.question.cores
+        if self.predictor and (watts := self.predictor.calibration.watts(self.backend, self.precision, threads)):
+            return Figure(
+                watts * seconds, "modelled", f"power measured here ({self.predictor.calibration.sensor}) x time"
+            )
+        cores_w = profile("host").value("power.core_active_w") * threads
         note = f"memory traffic, arithmetic and {cores_w:.0f} W for busy cores; without the machine's idle power"
         return Figure(cost.energy_j + cores_w * seconds, "modelled", note)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from assistant.meter.power import Found
+from assistant.models.store import Store
+from assistant.planning import calibrate as calibrating
 from assistant.planning import calibration
-from assistant.planning.calibrate import SHAPES, calibrate, random_weights, shape, tasks
+from assistant.planning.calibrate import SHAPES, Wattmeter, calibrate, random_weights, shape, tasks
 from assistant.planning.calibration import BUSY, PREFILL_CHUNK, Calibration, Point, Predictor
+from assistant.planning.survey import Question, survey
 from backends.base import State
 from backends.census import pass_bytes, pass_macs
 from backends.reference import ReferenceBackend
@@ -105,6 +110,52 @@ def test_random_weights_are_a_model_that_computes(precision):
     backend = ReferenceBackend()
     backend.load(random_weights(config, precision))
     assert np.isfinite(backend.decode(np.zeros(1, np.int32), [State(config)]).logits).all()
+
+
+class FakeSensor:
+    """5 W idle; 12 W while somebody works; `work_s` of a fake clock pass at each piece of work."""
+
+    name, covers = "fake", "a fake machine"
+
+    def __init__(self):
+        self.now_s, self.joules = 0.0, 0.0
+
+    def clock_s(self) -> float:
+        return self.now_s
+
+    def energy_j(self, now_s: float) -> float:
+        assert now_s == self.now_s
+        return self.joules
+
+    def passes(self, seconds: float, watts: float) -> None:
+        self.now_s, self.joules = self.now_s + seconds, self.joules + seconds * watts
+
+
+def test_power_is_what_work_adds_to_the_idle_machine(monkeypatch):
+    sensor = FakeSensor()
+    monkeypatch.setattr(calibrating.time, "sleep", lambda seconds: sensor.passes(seconds, 5.0))
+    meter = Wattmeter(lambda: Found(sensor, ()), sensor.clock_s)
+    assert meter.idle_w == pytest.approx(5.0)
+    result, watts = meter.over(lambda: sensor.passes(0.2, 12.0) or "done")
+    assert (result, watts) == ("done", pytest.approx(7.0))
+    assert meter.covers == "fake: a fake machine, above idle"
+
+
+def test_without_a_sensor_there_is_no_power():
+    meter = Wattmeter(lambda: Found(None, ("none",)), idle_s=0)
+    assert meter.over(lambda: 3) == (3, None)
+    assert made().watts("cpu", "int8", 2) is None
+
+
+def test_measured_power_is_what_plans_rest_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path))
+    found = made()
+    points = [msgspec.structs.replace(p, watts=9.0) for p in found.points]
+    options = survey(Question([Store().show("embedded")], backend="cpu", precision="int8"),
+                     Predictor(msgspec.structs.replace(found, points=points, sensor="RAPL")))  # fmt: skip
+    figure = options[0].figures["watts"]
+    assert figure.value == pytest.approx(9.0)
+    assert "power measured here (RAPL)" in figure.note
 
 
 def test_calibrating_measures_every_setting_it_was_given():

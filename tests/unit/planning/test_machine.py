@@ -23,6 +23,8 @@ MOUSE = {"type": "Battery", "scope": "Device", "status": "Discharging"}
     ({"mouse": MOUSE}, "unknown"),
     ({"AC": MAINS, "mouse": MOUSE}, "mains"),
     ({"BAT0": {}}, "unknown"),
+    ({"BAT0": BATTERY | {"status": "Full"}}, "mains"),
+    ({"AC": OFF, "BAT0": BATTERY | {"status": "Unknown"}}, "battery"),
 ])  # fmt: skip
 def test_power_source(tmp_path, supplies, expected):
     for name, files in supplies.items():
