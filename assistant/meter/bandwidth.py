@@ -41,13 +41,14 @@ class _Kept(msgspec.Struct, kw_only=True):
 
 def read_bandwidth(size_bytes: int, threads: int | None = None, *, measure: bool = True, fresh: bool = False,
                    folder: Path | None = None, probe: tuple[Probe, str] | None = None) -> Reading | None:  # fmt: skip
-    """What this host reads per second when it reads `size_bytes` in order with `threads` threads (None: all it has).
+    """What this host reads per second when it reads `size_bytes` in order with `threads` threads (None: all that we
+    may use: what the host can, not what one backend takes).
 
     A kept reading of about that size answers at once. Otherwise, if `measure`, it is measured (some 0.1 s, 0.3 s for
     the largest size, which is cut to MOST_BYTES and to a quarter of the free memory) and kept; else None. `fresh`
     measures anew. `folder` and `probe` are for tests.
     """
-    folder, threads = folder or paths.cache_dir(), threads or os.cpu_count() or 1
+    folder, threads = folder or paths.cache_dir(), threads or len(os.sched_getaffinity(0))
     size = _sensible(size_bytes)
     kept = _load(folder)
     if not fresh and (found := _nearest(kept.readings, size, threads)):

@@ -75,7 +75,7 @@ def measure(model: Subject, *, run: bool | None = None, fresh: bool = False) -> 
             else:
                 passes, why_not = _run(backend, weights, model), ""
         threads = getattr(backend, "threads", None) or None if passes else None
-        reading = _read(model, threads, fresh)
+        reading = _read(model, fresh)
         peak = _peak(backend) if run is not False else None
         if passes:
             peak = max(peak or 0.0, *(m.macs_s for m in passes))
@@ -85,9 +85,9 @@ def measure(model: Subject, *, run: bool | None = None, fresh: bool = False) -> 
         backend.close()
 
 
-def _read(model: Subject, threads: int | None, fresh: bool) -> Reading:
+def _read(model: Subject, fresh: bool) -> Reading:
     try:
-        return read_bandwidth(model.one("", 1, 1).bytes_moved, threads, fresh=fresh)
+        return read_bandwidth(model.one("", 1, 1).bytes_moved, fresh=fresh)
     except OSError as error:
         raise BackendError("the read bandwidth cannot be measured", why=error) from error
 
