@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+from pathlib import Path
+
 import pytest
 
 from assistant import wire
@@ -75,6 +79,13 @@ def test_what_is_wrong_is_told_with_the_file(text, words):
         prices.load()
     assert str(prices.user_file()) in str(error.value)
     assert error.value.exit_code == 78
+
+
+def test_the_example_of_the_documentation_is_valid():
+    page = (Path(__file__).parents[3] / "docs" / "cost.md").read_text(encoding="utf-8")
+    block = re.search(r"^    currency.*?(?=^\S)", page, re.MULTILINE | re.DOTALL)[0]
+    own(textwrap.dedent(block))
+    assert prices.load().electricity_per_kwh.value == 0.31
 
 
 def test_a_table_that_lacks_a_price_is_told(tmp_path):
