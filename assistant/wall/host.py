@@ -11,8 +11,10 @@ import numpy as np
 
 from assistant.errors import BackendError
 from assistant.evaluation.command import make_backend
-from assistant.meter.bandwidth import Reading, read_bandwidth
+from assistant.meter.bandwidth import Reading
 from assistant.models.store import Store
+from assistant.planning import calibration
+from assistant.planning.bandwidth import host_bandwidth
 from assistant.wall.subject import Pass, Subject
 from backends.base import Backend, BadWeights, Cost, State, Weights, Workload
 from backends.networks import rwkv7
@@ -57,6 +59,7 @@ class Host:
     passes: tuple[Measured, ...]
     why_not: str = ""
     energy_j_per_token: float | None = None  # modelled by the backend
+    predicted_s: tuple[tuple[str, float], ...] = ()  # modelled: pass -> seconds, where this machine is calibrated
 
 
 def measure(model: Subject, *, run: bool | None = None, fresh: bool = False) -> Host:
@@ -80,16 +83,31 @@ def measure(model: Subject, *, run: bool | None = None, fresh: bool = False) -> 
         if passes:
             peak = max(peak or 0.0, *(m.macs_s for m in passes))
         joules = backend.estimate(model.config, Workload(1, 1, model.precision)).energy_j
-        return Host(backend.info.name, threads, reading, peak, passes, why_not, joules)
+        predicted = _predicted(backend, model, threads) if not passes else ()
+        return Host(backend.info.name, threads, reading, peak, passes, why_not, joules, predicted)
     finally:
         backend.close()
 
 
 def _read(model: Subject, fresh: bool) -> Reading:
     try:
-        return read_bandwidth(model.one("", 1, 1).bytes_moved, fresh=fresh)
+        return host_bandwidth(model.one("", 1, 1).bytes_moved, fresh=fresh)
     except OSError as error:
         raise BackendError("the read bandwidth cannot be measured", why=error) from error
+
+
+def _predicted(backend: Backend, model: Subject, threads: int | None) -> tuple[tuple[str, float], ...]:
+    """By the laws of `assistant bench --calibrate`, with the fastest number of threads."""
+    kept, name = calibration.load(), backend.info.name
+    if kept is None:
+        return ()
+    laws, found = calibration.Predictor(kept), []
+    for what in model.passes():
+        seconds = [laws.pass_s(name, model.precision, n, model.config, what.tokens, what.batch)
+                   for n in ([threads] if threads else kept.threads(name, model.precision))]  # fmt: skip
+        if known := [s[0] for s in seconds if s]:
+            found.append((what.name, min(known)))
+    return tuple(found)
 
 
 def _run(backend: Backend, weights: Weights, model: Subject) -> tuple[Measured, ...]:

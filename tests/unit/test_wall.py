@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
 from assistant.meter.bandwidth import Reading
+from assistant.planning import bandwidth, calibration
 from assistant.wall import command as module
 from assistant.wall import host as host_module
 from assistant.wall.command import command
 from assistant.wall.host import Host, Measured
-from assistant.wall.machines import known
+from assistant.wall.machines import known, rows
 from assistant.wall.plot import Point, Roof, svg, terminal
 from assistant.wall.subject import subject
 
@@ -55,14 +57,14 @@ def test_the_page_of_the_embedded_model(fixed_host):
 @pytest.mark.parametrize("size", ["0.1B", "0.4B", "1.5B", "2.9B", "7.2B"])
 def test_sizes_without_weights_are_modelled_only(fixed_host, size):
     found = value("--model", size, "--device", "host", "--device", "rtx-3060", "--device", "mythic-m1076")
-    rows = {r["name"]: r for r in found["machines"]}
-    assert rows["host"]["tok_s"] is None
-    assert rows["host"]["note"] == "not run: no weights of it here"
-    assert rows["host"]["ideal_tok_s"] == pytest.approx(50e9 / rows["host"]["bytes_per_token"])
-    assert rows["rtx-3060"]["basis"] == "modelled"
-    assert rows["rtx-3060"]["tok_s"] == pytest.approx(0.6896 * rows["rtx-3060"]["ideal_tok_s"], rel=1e-3)
-    assert rows["mythic-m1076"]["basis"] == rows["mythic-m1076"]["energy_basis"] == "simulated"
-    assert rows["mythic-m1076"]["bandwidth_bytes_s"] is None, "its weights are not read"
+    by_name = {r["name"]: r for r in found["machines"]}
+    assert by_name["host"]["tok_s"] is None
+    assert by_name["host"]["note"] == "not run: no weights of it here"
+    assert by_name["host"]["ideal_tok_s"] == pytest.approx(50e9 / by_name["host"]["bytes_per_token"])
+    assert by_name["rtx-3060"]["basis"] == "modelled"
+    assert by_name["rtx-3060"]["tok_s"] == pytest.approx(0.6896 * by_name["rtx-3060"]["ideal_tok_s"], rel=1e-3)
+    assert by_name["mythic-m1076"]["basis"] == by_name["mythic-m1076"]["energy_basis"] == "simulated"
+    assert by_name["mythic-m1076"]["bandwidth_bytes_s"] is None, "its weights are not read"
     assert found["host"]["measured"] == {}
 
 
@@ -121,6 +123,50 @@ def test_a_roof_is_the_lower_of_memory_and_arithmetic():
         text = draw([roof, Roof("y <&>", 1e12)], [Point("p", 0.9, 40e9, "measured"), Point("c", 50, 1e10, "simulated")])
         assert "p" in text
     ElementTree.fromstring(svg("a < b", [Roof("y <&>", 1e12)], []))
+
+
+@pytest.fixture
+def calibrated():
+    """As `assistant bench --calibrate` would leave it: 2 ns for a byte, 3 ns on one thread."""
+    model = subject("0.1B", "int8")
+    points = [
+        calibration.Point(backend="cpu", precision="int8", threads=n, tokens=p.tokens, batch=p.batch, layers=layers,
+                          bytes_moved=p.bytes_moved, macs=p.macs, seconds=s * p.bytes_moved, p95_s=s * p.bytes_moved)
+        for p in model.passes() for layers in (6, 12, 24) for n, s in ((1, 3e-9), (2, 2e-9))
+    ]  # fmt: skip
+    size = model.one("", 1, 1).bytes_moved
+    reads = {1: [(size, 30e9)], 2: [(size, 60e9), (size // 9, 99e9)]}
+    found = calibration.Calibration(machine=calibration.fingerprint(), measured_at="2026-11-23T12:00:00+00:00",
+                                    read_bytes_s=reads, points=points)  # fmt: skip
+    calibration.save(found)
+    return found
+
+
+def test_a_calibrated_host_is_predicted_and_says_so(calibrated, monkeypatch):
+    monkeypatch.setattr(host_module, "host_bandwidth", lambda *_, **__: READING)
+    monkeypatch.setattr(host_module, "_peak", lambda _: 200e9)
+    model = subject("0.1B", "int8")
+    host = host_module.measure(model)
+    (row,) = rows(model, host, ["host"])
+    assert row.basis == "modelled"
+    assert row.tok_s == pytest.approx(1 / (2e-9 * row.bytes_per_token), rel=0.02), "the faster number of threads"
+    assert "predicted from `bench --calibrate`" in row.note
+    page = wall("--model", "0.1B", "--device", "host").stdout
+    assert f"~{row.tok_s:.1f}" in page
+
+
+def test_the_best_reading_of_calibration_and_own_measurement_is_the_wall(calibrated):
+    size = subject("0.1B", "int8").one("", 1, 1).bytes_moved
+    known = bandwidth.calibrated(size)
+    assert (known.bytes_s, known.threads) == (60e9, 2), "of about that size only"
+    assert bandwidth.host_bandwidth(size, measure=False) == known
+    assert bandwidth.calibrated(size * 2) is None
+    assert bandwidth.host_bandwidth(size * 2, measure=False) is None
+    low, high = (msgspec.structs.replace(known, bytes_s=b, source="a test") for b in (1e9, 70e9))
+    for own, expected in ((low, known), (high, high)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bandwidth, "read_bandwidth", lambda *_, own=own, **__: own)
+            assert bandwidth.host_bandwidth(size) == expected
 
 
 def test_this_machine_is_really_measured(monkeypatch, tmp_path):

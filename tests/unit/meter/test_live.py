@@ -1,0 +1,106 @@
+"""The meter in a running engine: parts of real clocks add up, and a faked RAPL is shared among concurrent answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from assistant import wire
+from assistant.engine import Engine, Generation
+from assistant.meter import Meter
+from assistant.meter.energy import EnergyMeter
+from assistant.meter.power import Rapl, Sysfs, find
+from assistant.sampler import SamplingParams
+from assistant.session.reply import Reply
+from assistant.session.text import ReplyText
+from backends.base import State
+from backends.reference import ReferenceBackend
+from tests.synthetic import TINY, synthetic_weights
+
+PARTS = ("queue_s", "prefill_s", "decode_s", "sample_s", "text_s", "other_s")
+WATTS = 20.0
+
+
+@pytest.fixture(scope="module")
+def engine():
+    backend = ReferenceBackend()
+    backend.load(synthetic_weights(TINY, seed=7))
+    made = Engine(backend, max_batch=4, prefill_chunk=8)
+    yield made
+    made.close()
+
+
+class Ticking(Rapl):
+    """A faked package that draws WATTS: its counter follows the clock whenever it is read."""
+
+    def energy_j(self, now_s: float) -> float:
+        zone = next(iter(self._zones))
+        (zone / "energy_uj").write_text(str(int(now_s * WATTS * 1e6) % 1_000_000_000))
+        return super().energy_j(now_s)
+
+
+@pytest.fixture
+def sysfs(tmp_path) -> Sysfs:
+    zone = tmp_path / "powercap" / "intel-rapl:0"
+    zone.mkdir(parents=True)
+    for name, value in (("name", "package-0"), ("energy_uj", 0), ("max_energy_range_uj", 1_000_000_000)):
+        (zone / name).write_text(f"{value}\n")
+    return Sysfs(tmp_path / "powercap", tmp_path / "none", tmp_path / "none")
+
+
+async def answer(engine: Engine, meter: Meter, tokens: int, seen: list[wire.Cost] | None = None) -> wire.Cost:
+    async def finish(outcome):
+        message = wire.Message(id="", chat_id="", parent_id=None, role="assistant", content=outcome.text,
+                               status="complete", created_at=0.0)  # fmt: skip
+        return wire.Finished(message=message, usage=wire.Usage(), cost=outcome.cost)
+
+    generation = Generation(prompt=list(range(1, 30)), state=State(TINY), sink=lambda _: None, max_tokens=tokens,
+                            sampling=SamplingParams(temperature=0), stop_tokens=frozenset())  # fmt: skip
+    reply = Reply(engine, generation, ReplyText(lambda ids: bytes(65 + i % 26 for i in ids), ()), meter, finish=finish)
+    async for event in reply.events():
+        if seen is not None and isinstance(event, wire.Delta):
+            seen.append(event.cost)
+    return (await reply.done()).cost
+
+
+async def test_the_parts_of_real_clocks_add_up(engine):
+    started = time.perf_counter()
+    seen: list[wire.Cost] = []
+    costs = await asyncio.gather(*(answer(engine, Meter("reference", "fp32", False), 40 + i, seen) for i in range(6)))
+    took = time.perf_counter() - started
+    for cost in [*costs, *seen]:
+        assert sum(getattr(cost, part) for part in PARTS) == pytest.approx(cost.elapsed_s, abs=1e-12)
+        assert min(getattr(cost, part) for part in PARTS) > -1e-6, "what was counted twice would show here"
+        assert cost.elapsed_s <= took
+    assert any(cost.queue_s > 0.001 for cost in costs), "two of six had to wait for a slot"
+    assert [c.completion_tokens for c in costs] == [40 + i for i in range(6)]
+
+
+async def test_joules_of_a_sensor_are_shared_among_concurrent_answers(engine, sysfs):
+    import assistant.meter.energy as module
+
+    look = lambda: module.Found(Ticking(sysfs.powercap), ())  # noqa: E731
+    energy = EnergyMeter(look, every_s=0.005)
+    started = time.monotonic()
+    costs = await asyncio.gather(
+        *(answer(engine, Meter("reference", "fp32", False, claim=energy.claim()), 60) for _ in range(3))
+    )
+    took = time.monotonic() - started
+    assert {c.energy_basis for c in costs} == {"measured"}
+    whole = sum(c.energy_j for c in costs)
+    assert 0 < whole <= WATTS * took * 1.001, "never more than the package drew"
+    assert whole > 0.5 * WATTS * max(c.elapsed_s for c in costs), "and nearly all of it while they were made"
+    assert all(c.energy_source.startswith("RAPL package-0: whole processor package") for c in costs)
+    assert all(c.model_energy_j > 0 for c in costs)
+
+
+async def test_a_package_that_vanishes_leaves_the_answer_to_the_model(engine, sysfs):
+    energy = EnergyMeter(lambda: find(sysfs), every_s=0.001)
+    meter = Meter("reference", "fp32", False, energy_model="model: x", claim=energy.claim())
+    assert energy.sensor is not None
+    (sysfs.powercap / "intel-rapl:0" / "energy_uj").unlink()
+    cost = await answer(engine, meter, 20)
+    assert (cost.energy_basis, cost.energy_source, cost.model_energy_j) == ("modelled", "model: x", None)
+    assert "cannot be read" in energy.reasons[0]
