@@ -12,7 +12,7 @@ from assistant.engine import Engine, Generation
 from assistant.meter import Meter
 from assistant.meter.energy import EnergyMeter
 from assistant.meter.power import Rapl, Sysfs, find
-from assistant.sampler import SamplingParams
+from assistant.sampler import Sampler, SamplingParams
 from assistant.session.reply import Reply
 from assistant.session.text import ReplyText
 from backends.base import State
@@ -50,7 +50,9 @@ def sysfs(tmp_path) -> Sysfs:
     return Sysfs(tmp_path / "powercap", tmp_path / "none", tmp_path / "none")
 
 
-async def answer(engine: Engine, meter: Meter, tokens: int, seen: list[wire.Cost] | None = None) -> wire.Cost:
+async def answer(
+    engine: Engine, meter: Meter, tokens: int, seen: list[wire.Cost] | None = None, text: object = None
+) -> wire.Cost:
     async def finish(outcome):
         message = wire.Message(id="", chat_id="", parent_id=None, role="assistant", content=outcome.text,
                                status="complete", created_at=0.0)  # fmt: skip
@@ -58,7 +60,8 @@ async def answer(engine: Engine, meter: Meter, tokens: int, seen: list[wire.Cost
 
     generation = Generation(prompt=list(range(1, 30)), state=State(TINY), sink=lambda _: None, max_tokens=tokens,
                             sampling=SamplingParams(temperature=0), stop_tokens=frozenset())  # fmt: skip
-    reply = Reply(engine, generation, ReplyText(lambda ids: bytes(65 + i % 26 for i in ids), ()), meter, finish=finish)
+    text = text or ReplyText(lambda ids: bytes(65 + i % 26 for i in ids), ())
+    reply = Reply(engine, generation, text, meter, finish=finish)
     async for event in reply.events():
         if seen is not None and isinstance(event, wire.Delta):
             seen.append(event.cost)
@@ -76,6 +79,52 @@ async def test_the_parts_of_real_clocks_add_up(engine):
         assert cost.elapsed_s <= took
     assert any(cost.queue_s > 0.001 for cost in costs), "two of six had to wait for a slot"
     assert [c.completion_tokens for c in costs] == [40 + i for i in range(6)]
+
+
+class Slow:
+    """Anything of which some methods take a while longer, and how long they took."""
+
+    def __init__(self, inner, **extra_s: float):
+        self._inner, self._extra_s, self.took_s = inner, extra_s, dict.fromkeys(extra_s, 0.0)
+
+    def __getattr__(self, name):
+        found = getattr(self._inner, name)
+        if name not in self._extra_s:
+            return found
+
+        def slow(*args, **options):
+            started = time.perf_counter()
+            time.sleep(self._extra_s[name])
+            result = found(*args, **options)
+            self.took_s[name] += time.perf_counter() - started
+            return result
+
+        return slow
+
+
+async def test_each_part_is_what_that_part_took(monkeypatch):
+    sampled, sample = [], Sampler.sample
+
+    def slow_sample(self, logits):
+        started = time.perf_counter()
+        time.sleep(0.004)
+        token = sample(self, logits)
+        sampled.append(time.perf_counter() - started)
+        return token
+
+    monkeypatch.setattr(Sampler, "sample", slow_sample)
+    backend = ReferenceBackend()
+    backend.load(synthetic_weights(TINY, seed=7))
+    slow = Slow(backend, prefill=0.002, decode=0.003)
+    text = Slow(ReplyText(lambda ids: bytes(65 + i % 26 for i in ids), ()), push=0.003, take=0.004)
+    engine = Engine(slow, max_batch=1, prefill_chunk=8)
+    try:
+        cost = await answer(engine, Meter("reference", "fp32", False), 25, text=text)
+    finally:
+        engine.close()
+    for part, took_s in (("prefill_s", slow.took_s["prefill"]), ("decode_s", slow.took_s["decode"]),
+                         ("text_s", text.took_s["push"] + text.took_s["take"]), ("sample_s", sum(sampled))):  # fmt: skip
+        assert took_s <= getattr(cost, part) <= 1.3 * took_s, part
 
 
 async def test_joules_of_a_sensor_are_shared_among_concurrent_answers(engine, sysfs):
