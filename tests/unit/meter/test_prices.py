@@ -93,3 +93,17 @@ def test_a_table_that_lacks_a_price_is_told(tmp_path):
     shipped.write_text('currency = "USD"\n[electricity]\nper_kwh = 0.2\n')
     with pytest.raises(ConfigError, match=r"the price 'grid\.co2_g_per_kwh' is missing"):
         prices.load(shipped)
+
+
+def test_config_validate_checks_prices_too(tmp_path):
+    from click.testing import CliRunner
+
+    from assistant.settings import command
+
+    own("[electricity]\nper_kwhr = 1")
+    everything = CliRunner().invoke(command, ["validate"])
+    assert everything.exit_code == 78
+    assert "Did you mean 'per_kwh'" in everything.output
+    elsewhere = tmp_path / "draft.toml"
+    elsewhere.write_text("[grid]\nco2_g_per_kwh = 30\n")
+    assert "fine" in CliRunner().invoke(command, ["validate", str(elsewhere)]).output
