@@ -12,7 +12,7 @@ import msgspec
 
 from assistant.errors import AssistantError, UsageError
 from assistant.tables import pairs, si, table
-from assistant.wall.host import Host, measure
+from assistant.wall.host import Host, last_level_cache_bytes, measure
 from assistant.wall.machines import HOST, SMALL, SMALL_BYTES, Row, rows
 from assistant.wall.plot import Point, Roof, svg, terminal
 from assistant.wall.subject import Subject, subject
@@ -87,6 +87,9 @@ def _print_host(model: Subject, host: Host) -> None:
     click.echo("\nthis host")
     facts = [("read bandwidth", f"{si(reading.bytes_s, 'B/s')} over {si(reading.size_bytes, 'B')}, {reading.threads} "
               f"threads, measured {when} by {reading.source}")]  # fmt: skip
+    cache = last_level_cache_bytes()
+    if cache and reading.size_bytes < cache:
+        facts.append(("", f"a last-level cache of {si(cache, 'B')} can hold that, so it may be faster than the memory"))
     if reading.busy:
         facts.append(("", "the machine had other work: it may read faster, `assistant wall --fresh` tries again"))
     if host.peak_macs_s:

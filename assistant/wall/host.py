@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -94,6 +96,17 @@ def _read(model: Subject, fresh: bool) -> Reading:
         return host_bandwidth(model.one("", 1, 1).bytes_moved, fresh=fresh)
     except OSError as error:
         raise BackendError("the read bandwidth cannot be measured", why=error) from error
+
+
+def last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
+    """Size of the largest cache that the first processor sees; None where the kernel does not tell."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    sizes = []
+    for file in root.glob("index*/size"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            text = file.read_text().strip()
+            sizes.append(int(text[:-1]) * units[text[-1]])
+    return max(sizes, default=None)
 
 
 def _predicted(backend: Backend, model: Subject, threads: int | None) -> tuple[tuple[str, float], ...]:

@@ -169,6 +169,17 @@ def test_the_best_reading_of_calibration_and_own_measurement_is_the_wall(calibra
             assert bandwidth.host_bandwidth(size) == expected
 
 
+def test_a_model_that_fits_into_the_cache_is_told(fixed_host, monkeypatch, tmp_path):
+    for i, size in enumerate(("32K", "4096K", "16M", "", "lots")):
+        (tmp_path / f"index{i}").mkdir()
+        (tmp_path / f"index{i}" / "size").write_text(size + "\n")
+    assert host_module.last_level_cache_bytes(tmp_path) == 16 << 20
+    assert host_module.last_level_cache_bytes(tmp_path / "none") is None
+    for cache, told in ((None, False), (8 << 20, False), (512 << 20, True)):
+        monkeypatch.setattr(module, "last_level_cache_bytes", lambda cache=cache: cache)
+        assert ("last-level cache" in wall("--device", "host").stdout) is told
+
+
 def test_this_machine_is_really_measured(monkeypatch, tmp_path):
     monkeypatch.setattr(host_module, "BUDGET_S", 0.02)
     found = host_module.measure(subject("embedded", None))
