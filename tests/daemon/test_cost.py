@@ -28,7 +28,7 @@ def test_every_event_carries_live_figures(measured):
     chat_id = measured.post("/v1/chats", json={}).json()["id"]
     steps = list(events(measured, f"/v1/chats/{chat_id}/messages", content="Count", max_tokens=30))
     costs = [s["cost"] for s in steps if s["event"] in ("delta", "finished")]
-    assert len(costs) > 2
+    assert len(costs) > 1
     for cost in costs:
         assert sum(cost[part] for part in PARTS) == pytest.approx(cost["elapsed_s"], abs=1e-9)
         assert cost["other_s"] > -1e-6, "no time was counted twice"

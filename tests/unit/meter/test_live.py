@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +14,7 @@ from assistant.meter import Meter
 from assistant.meter.energy import EnergyMeter
 from assistant.meter.power import Rapl, Sysfs, find
 from assistant.sampler import Sampler, SamplingParams
-from assistant.session.reply import Reply
+from assistant.session.reply import SEND_EVERY_S, Reply
 from assistant.session.text import ReplyText
 from backends.base import State
 from backends.reference import ReferenceBackend
@@ -51,7 +52,12 @@ def sysfs(tmp_path) -> Sysfs:
 
 
 async def answer(
-    engine: Engine, meter: Meter, tokens: int, seen: list[wire.Cost] | None = None, text: object = None
+    engine: Engine,
+    meter: Meter,
+    tokens: int,
+    seen: list[wire.Cost] | None = None,
+    text: object = None,
+    events: list[tuple[float, wire.Delta]] | None = None,
 ) -> wire.Cost:
     async def finish(outcome):
         message = wire.Message(id="", chat_id="", parent_id=None, role="assistant", content=outcome.text,
@@ -65,6 +71,8 @@ async def answer(
     async for event in reply.events():
         if seen is not None and isinstance(event, wire.Delta):
             seen.append(event.cost)
+        if events is not None and isinstance(event, wire.Delta):
+            events.append((time.monotonic(), event))
     return (await reply.done()).cost
 
 
@@ -130,6 +138,20 @@ async def test_each_part_is_what_that_part_took(monkeypatch):
     }
     for part, took_s in expected.items():
         assert took_s <= getattr(cost, part) <= 1.3 * took_s, part
+
+
+async def test_quick_tokens_travel_together_and_none_is_lost(engine):
+    """Events are at least SEND_EVERY_S apart, except the first and the last; their texts and counts are complete."""
+    events: list[tuple[float, wire.Delta]] = []
+    text = ReplyText(lambda ids: bytes(65 + i % 26 for i in ids), ())
+    cost = await answer(engine, Meter("reference", "fp32", False), 150, text=text, events=events)
+    assert sum(e.tokens for _, e in events) == cost.completion_tokens == 150
+    assert len("".join(e.text for _, e in events)) == 150
+    assert len(events) < 150
+    sent = [at for at, _ in events]
+    assert sum(b - a > 0.5 * SEND_EVERY_S for a, b in pairwise(sent[:-1])) >= 0.8 * (len(sent) - 2)
+    assert events[0][1].tokens <= 3, "the first token waits for nobody"
+    assert events[0][1].cost.elapsed_s < cost.elapsed_s
 
 
 async def test_joules_of_a_sensor_are_shared_among_concurrent_answers(engine, sysfs):
