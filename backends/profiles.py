@@ -84,7 +84,7 @@ class Profile:
 
     def __init__(self, data: dict[str, Any]):
         self.name, self.title = data["name"], data["title"]
-        self.kind: str = data.get("kind", "chip")  # chip (simulated) | reference (a machine to compare with) | cloud
+        self.kind: str = data.get("kind", "chip")  # chip (simulated) | reference | cloud | host
         self._data = data
 
     def __getitem__(self, key: str) -> Quantity:

@@ -21,6 +21,7 @@ from assistant.meter.energy import EnergyMeter
 from assistant.meter.metrics import Metrics
 from assistant.models.store import LoadedModel, Store
 from assistant.planning import devices
+from assistant.planning.bandwidth import host_bandwidth
 from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
 from assistant.solver.problem import Option
@@ -139,15 +140,14 @@ class Services:
             return
         config, precision = self.model.weights.config, self.model.weights.precision
         size = self.backend.estimate(config, Workload(1, 1, precision)).bytes_moved
-        threads = getattr(self.backend, "threads", None)
-        self.read_bandwidth = bandwidth.read_bandwidth(size, threads, measure=False)
+        self.read_bandwidth = host_bandwidth(size, measure=False)
         while self.read_bandwidth is None:
             before = self._engine.tokens_total
             await asyncio.sleep(QUIET_S)
             if any(self._engine.load) or self._engine.tokens_total != before:
                 continue
             try:
-                found = await asyncio.to_thread(bandwidth.read_bandwidth, size, threads, fresh=True)
+                found = await asyncio.to_thread(host_bandwidth, size, fresh=True)
             except OSError as error:
                 log.warning("the read bandwidth could not be measured: %s", error)
                 return

@@ -15,7 +15,8 @@ from assistant import paths
 from assistant.errors import AssistantError
 
 FILE = "read_bandwidth.json"
-FRESH_S = 30 * 86400.0
+FRESH_S, BUSY_FRESH_S = 30 * 86400.0, 3600.0
+BUSY_LOAD = 0.5  # per processor, of the last minute: others were reading memory too
 LIKE = 1.25  # a reading stands for sizes within this factor: part of a small model stays in the last-level cache
 MOST_BYTES, LEAST_BYTES = 256 << 20, 1 << 20
 SHARE_OF_FREE_MEMORY = 0.25
@@ -25,13 +26,17 @@ Probe = Callable[[int, int], float]
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement. `source`: what read, in words."""
+    """The best measurement of about a size. `source`: what read, in words. busy: the machine had other work whenever
+    it was measured, so it may read faster than this.
+    """
 
     bytes_s: float
     size_bytes: int
     threads: int
     measured_at: float
     source: str
+    busy: bool = False
+    checked_at: float = 0.0
 
 
 class _Kept(msgspec.Struct, kw_only=True):
@@ -41,13 +46,15 @@ class _Kept(msgspec.Struct, kw_only=True):
 
 def read_bandwidth(size_bytes: int, threads: int | None = None, *, measure: bool = True, fresh: bool = False,
                    folder: Path | None = None, probe: tuple[Probe, str] | None = None) -> Reading | None:  # fmt: skip
-    """What this host reads per second when it reads `size_bytes` in order with `threads` threads (None: all it has).
+    """What this host reads per second when it reads `size_bytes` in order with `threads` threads (None: all that we
+    may use: what the host can, not what one backend takes).
 
-    A kept reading of about that size answers at once. Otherwise, if `measure`, it is measured (some 0.1 s, 0.3 s for
-    the largest size, which is cut to MOST_BYTES and to a quarter of the free memory) and kept; else None. `fresh`
-    measures anew. `folder` and `probe` are for tests.
+    A kept reading of about that size answers at once, for a month, or for an hour if the machine was busy. Otherwise,
+    if `measure`, it is measured (some 0.1 s, 0.3 s for the largest size, which is cut to MOST_BYTES and to a quarter of
+    the free memory); else None. What was once read within that month can be read: the best is kept. `fresh` measures
+    anyway. `folder` and `probe` are for tests.
     """
-    folder, threads = folder or paths.cache_dir(), threads or os.cpu_count() or 1
+    folder, threads = folder or paths.cache_dir(), threads or len(os.sched_getaffinity(0))
     size = _sensible(size_bytes)
     kept = _load(folder)
     if not fresh and (found := _nearest(kept.readings, size, threads)):
@@ -55,12 +62,18 @@ def read_bandwidth(size_bytes: int, threads: int | None = None, *, measure: bool
     if not measure:
         return None
     read, source = probe or best_probe()
-    made = Reading(
-        bytes_s=read(size, threads), size_bytes=size, threads=threads, measured_at=time.time(), source=source
-    )
-    kept.readings = [r for r in kept.readings if not _like(r, size, threads)] + [made]
+    now = time.time()
+    made = Reading(bytes_s=read(size, threads), size_bytes=size, threads=threads, measured_at=now, source=source)
+    before = [r for r in kept.readings if _like(r, size, threads)]
+    best = max([made, *(r for r in before if 0 <= now - r.measured_at < FRESH_S)], key=lambda r: r.bytes_s)
+    best = msgspec.structs.replace(best, busy=_is_busy(), checked_at=now)
+    kept.readings = [r for r in kept.readings if r not in before] + [best]
     _save(folder, kept)
-    return made
+    return best
+
+
+def _is_busy() -> bool:
+    return os.getloadavg()[0] > BUSY_LOAD * (os.cpu_count() or 1)
 
 
 def machine() -> str:
@@ -113,7 +126,8 @@ def _like(reading: Reading, size: int, threads: int) -> bool:
 
 def _nearest(readings: list[Reading], size: int, threads: int) -> Reading | None:
     now = time.time()
-    usable = [r for r in readings if _like(r, size, threads) and 0 <= now - r.measured_at < FRESH_S]
+    usable = [r for r in readings if _like(r, size, threads) and 0 <= now - r.measured_at < FRESH_S
+              and (not r.busy or 0 <= now - r.checked_at < BUSY_FRESH_S)]  # fmt: skip
     return min(usable, key=lambda r: abs(r.size_bytes - size), default=None)
 
 

@@ -80,7 +80,7 @@ class Rapl:
                 names.append(name)
         if not names:
             raise Unreadable("RAPL", f"no processor package under {root} (a virtual machine, or no such processor)")
-        self.name = f"RAPL {' + '.join(sorted(set(names)))}"
+        self.name = f"RAPL {' + '.join(dict.fromkeys(names))}"
         self.covers = "whole processor package" + (" and memory" if "dram" in names else ", not the memory")
         self._total_uj = 0
 

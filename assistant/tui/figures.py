@@ -46,8 +46,10 @@ def cost_parts(cost: wire.Cost) -> list[tuple[int, str]]:
     parts.append((4, f"{tokens} token" + ("" if tokens == 1 else "s")))
     parts.append((1, energy(cost)))
     if tokens:
-        per_token = si(cost.energy_j / tokens, "J/token")
+        per_token = si(cost.energy_j / tokens if cost.j_per_token is None else cost.j_per_token, "J/token")
         parts.append((6, f"{BASIS_GLYPH[cost.energy_basis]}{per_token}"))
+    if cost.wall_share is not None:
+        parts.append((7, f"{cost.wall_share:.0%} of the wall"))
     if cost.simulated and tokens:
         chip = si(cost.device_s / tokens, "s/token")
         parts.append((5, f"chip {BASIS_GLYPH[cost.basis]}{chip}"))

@@ -12,7 +12,7 @@ import msgspec
 
 from assistant.errors import AssistantError, UsageError
 from assistant.tables import pairs, si, table
-from assistant.wall.host import Host, measure
+from assistant.wall.host import Host, last_level_cache_bytes, measure
 from assistant.wall.machines import HOST, SMALL, SMALL_BYTES, Row, rows
 from assistant.wall.plot import Point, Roof, svg, terminal
 from assistant.wall.subject import Subject, subject
@@ -87,6 +87,11 @@ def _print_host(model: Subject, host: Host) -> None:
     click.echo("\nthis host")
     facts = [("read bandwidth", f"{si(reading.bytes_s, 'B/s')} over {si(reading.size_bytes, 'B')}, {reading.threads} "
               f"threads, measured {when} by {reading.source}")]  # fmt: skip
+    cache = last_level_cache_bytes()
+    if cache and reading.size_bytes < cache:
+        facts.append(("", f"a last-level cache of {si(cache, 'B')} can hold that, so it may be faster than the memory"))
+    if reading.busy:
+        facts.append(("", "the machine had other work: it may read faster, `assistant wall --fresh` tries again"))
     if host.peak_macs_s:
         ridge = host.peak_macs_s / reading.bytes_s
         facts += [("highest rate seen", f"{si(host.peak_macs_s)} MAC/s, measured: a lower bound of what it could"),
@@ -97,9 +102,16 @@ def _print_host(model: Subject, host: Host) -> None:
     for p in model.passes():
         m, limit = ran.get(p.name), "arithmetic" if roof.ridge and p.macs_per_byte > roof.ridge else "memory"
         most = "~" + _rate(roof.at(p.macs_per_byte) / p.macs * p.tokens_out)
-        here = (_rate(m.tok_s), si(m.bytes_s, "B/s"), f"{m.bytes_s / reading.bytes_s:.0%}") if m else ("-", "-", "-")
+        seconds = dict(host.predicted_s).get(p.name)
+        if m:
+            here = (_rate(m.tok_s), si(m.bytes_s, "B/s"), f"{m.bytes_s / reading.bytes_s:.0%}")
+        elif seconds:
+            rate = p.bytes_moved / seconds
+            here = ("~" + _rate(p.tokens_out / seconds), "~" + si(rate, "B/s"), f"~{rate / reading.bytes_s:.0%}")
+        else:
+            here = ("-", "-", "-")
         shown.append((p.name, f"{p.macs_per_byte:.2f}", limit, most, *here))
-    head = ("pass", "MAC/byte", "limit", "roof, tok/s", "measured", "moves", "of the wall")
+    head = ("pass", "MAC/byte", "limit", "roof, tok/s", "tok/s", "moves", "of the wall")
     table(head, shown, right=(1, 3, 4, 5, 6))
     if ran and (first := host.passes[0]).bytes_moved < 0.98 * first.what.bytes_moved:
         saved = 1 - first.bytes_moved / first.what.bytes_moved
@@ -116,12 +128,17 @@ def _drawing(
         roofs.append(roof := _host_roof(host))
         points += [Point(m.what.name, m.what.macs_per_byte, m.macs_s, "measured") for m in host.passes]
         if not host.passes:
-            at = [(p.name, p.macs_per_byte) for p in model.passes()]
-            points += [Point(f"{name} here", x, roof.at(x), "modelled") for name, x in at]
+            known = dict(host.predicted_s)
+            rates = [
+                (p, p.macs / known[p.name] if p.name in known else roof.at(p.macs_per_byte)) for p in model.passes()
+            ]
+            points += [Point(f"{p.name} here", p.macs_per_byte, rate, "modelled") for p, rate in rates]
     for r in found:
-        if r.basis == "modelled" and r.name in shown:
+        if r.name == HOST or (r.basis != "simulated" and r.name not in shown):
+            continue
+        if r.basis == "modelled":
             roofs.append(Roof(r.name, r.bandwidth_bytes_s))
-        if r.macs_s and r.bytes_per_token and (r.basis == "simulated" or (r.basis == "modelled" and r.name in shown)):
+        if r.macs_s and r.bytes_per_token:
             points.append(Point(r.name, r.macs_s / r.tok_s / r.bytes_per_token, r.macs_s, r.basis))
     return roofs, points
 
@@ -140,6 +157,7 @@ def _value(model: Subject, host: Host | None, found: list[Row]) -> dict[str, Any
         value["host"] = {
             "backend": host.backend, "read_bandwidth": msgspec.to_builtins(host.reading), "why_not_run": host.why_not,
             "peak_macs_s": host.peak_macs_s, "ridge_macs_per_byte": _host_roof(host).ridge,
+            "predicted_s": dict(host.predicted_s),
             "measured": {n: {"tok_s": m.tok_s, "bytes_s": m.bytes_s, "macs_s": m.macs_s, "seconds": m.seconds,
                              "bytes_moved": m.bytes_moved} for n, m in ran.items()},
         }  # fmt: skip

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from assistant.errors import BackendError
 from assistant.evaluation.command import make_backend
-from assistant.meter.bandwidth import Reading, read_bandwidth
+from assistant.meter.bandwidth import Reading
 from assistant.models.store import Store
+from assistant.planning import calibration
+from assistant.planning.bandwidth import host_bandwidth
 from assistant.wall.subject import Pass, Subject
 from backends.base import Backend, BadWeights, Cost, State, Weights, Workload
 from backends.networks import rwkv7
@@ -57,6 +61,7 @@ class Host:
     passes: tuple[Measured, ...]
     why_not: str = ""
     energy_j_per_token: float | None = None  # modelled by the backend
+    predicted_s: tuple[tuple[str, float], ...] = ()  # modelled: pass -> seconds, where this machine is calibrated
 
 
 def measure(model: Subject, *, run: bool | None = None, fresh: bool = False) -> Host:
@@ -75,21 +80,47 @@ def measure(model: Subject, *, run: bool | None = None, fresh: bool = False) -> 
             else:
                 passes, why_not = _run(backend, weights, model), ""
         threads = getattr(backend, "threads", None) or None if passes else None
-        reading = _read(model, threads, fresh)
+        reading = _read(model, fresh)
         peak = _peak(backend) if run is not False else None
         if passes:
             peak = max(peak or 0.0, *(m.macs_s for m in passes))
         joules = backend.estimate(model.config, Workload(1, 1, model.precision)).energy_j
-        return Host(backend.info.name, threads, reading, peak, passes, why_not, joules)
+        predicted = _predicted(backend, model, threads) if not passes else ()
+        return Host(backend.info.name, threads, reading, peak, passes, why_not, joules, predicted)
     finally:
         backend.close()
 
 
-def _read(model: Subject, threads: int | None, fresh: bool) -> Reading:
+def _read(model: Subject, fresh: bool) -> Reading:
     try:
-        return read_bandwidth(model.one("", 1, 1).bytes_moved, threads, fresh=fresh)
+        return host_bandwidth(model.one("", 1, 1).bytes_moved, fresh=fresh)
     except OSError as error:
         raise BackendError("the read bandwidth cannot be measured", why=error) from error
+
+
+def last_level_cache_bytes(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int | None:
+    """Size of the largest cache that the first processor sees; None where the kernel does not tell."""
+    units = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    sizes = []
+    for file in root.glob("index*/size"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            text = file.read_text().strip()
+            sizes.append(int(text[:-1]) * units[text[-1]])
+    return max(sizes, default=None)
+
+
+def _predicted(backend: Backend, model: Subject, threads: int | None) -> tuple[tuple[str, float], ...]:
+    """By the laws of `assistant bench --calibrate`, with the fastest number of threads."""
+    kept, name = calibration.load(), backend.info.name
+    if kept is None:
+        return ()
+    laws, found = calibration.Predictor(kept), []
+    for what in model.passes():
+        seconds = [laws.pass_s(name, model.precision, n, model.config, what.tokens, what.batch)
+                   for n in ([threads] if threads else kept.threads(name, model.precision))]  # fmt: skip
+        if known := [s[0] for s in seconds if s]:
+            found.append((what.name, min(known)))
+    return tuple(found)
 
 
 def _run(backend: Backend, weights: Weights, model: Subject) -> tuple[Measured, ...]:

@@ -69,13 +69,18 @@ def rows(model: Subject, host: Host | None, devices: Sequence[str]) -> list[Row]
 
 
 def _host(model: Subject, host: Host) -> Row:
-    moved = model.one("", 1, 1).bytes_moved
-    one = host.passes[0] if host.passes else None
-    return Row(
-        HOST, f"this host, {host.backend}", "measured", moved, host.reading.bytes_s, host.reading.bytes_s / moved,
-        one and one.tok_s, one and one.bytes_s / host.reading.bytes_s, host.energy_j_per_token, "modelled",
-        one and one.macs_s, f"not run: {host.why_not}" if host.why_not else "",
-    )  # fmt: skip
+    what = model.one("", 1, 1)
+    wall, moved = host.reading.bytes_s, what.bytes_moved
+    title, about = f"this host, {host.backend}", {"j_per_token": host.energy_j_per_token, "energy_basis": "modelled"}
+    if host.passes:
+        one = host.passes[0]
+        return Row(HOST, title, "measured", moved, wall, wall / moved, one.tok_s, one.bytes_s / wall,
+                   macs_s=one.macs_s, **about)  # fmt: skip
+    note = f"not run: {host.why_not}"
+    if seconds := dict(host.predicted_s).get("batch 1"):
+        return Row(HOST, title, "modelled", moved, wall, wall / moved, 1 / seconds, moved / seconds / wall,
+                   macs_s=what.macs / seconds, note=f"{note}; predicted from `bench --calibrate`", **about)  # fmt: skip
+    return Row(HOST, title, "modelled", moved, wall, wall / moved, None, note=note, **about)
 
 
 def _reference(model: Subject, name: str) -> Row:

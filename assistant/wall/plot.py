@@ -45,7 +45,7 @@ MARKS = {"measured": "●", "modelled": "○", "simulated": "◇"}
 
 def _span(roofs: Sequence[Roof], points: Sequence[Point]) -> tuple[float, float, float, float]:
     xs = [p.macs_per_byte for p in points] + [r.ridge for r in roofs if r.ridge]
-    low_x, high_x = min(0.3, *(x / 1.5 for x in xs)), max(30.0, *(x * 2 for x in xs))
+    low_x, high_x = min([0.3, *(x / 1.5 for x in xs)]), max([30.0, *(x * 2 for x in xs)])
     ys = [p.macs_s for p in points] + [r.at(x) for r in roofs for x in (low_x, high_x if r.peak_macs_s else low_x)]
     return low_x, high_x, min(ys) / 1.5, max(ys) * 3
 
@@ -125,12 +125,15 @@ def svg(title: str, roofs: Sequence[Roof], points: Sequence[Point]) -> str:
         at = y(10.0**decade)
         out += [f'<path d="M{left} {at:.1f}H{width - right}" stroke="#eee"/>',
                 text(left - 8, at + 4, si(10.0**decade), "end")]  # fmt: skip
+    slope = math.degrees(math.atan2(y(1.0) - y(10.0), x(10.0) - x(1.0)))  # of every roof: ten times the rate per decade
     for roof in roofs:
         colour, dash = ("#c33", "") if roof.measured else ("#999", ' stroke-dasharray="5 4"')
         corners = _clipped(roof, low_x, high_x, high_y)
         path = " L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in corners)
+        at_x, at_y = x(low_x) + 6, y(roof.at(low_x)) - 8
+        along = f' transform="rotate({-slope:.1f} {at_x:.1f} {at_y:.1f})"'
         out += [f'<path d="M{path}" fill="none" stroke="{colour}"{dash}/>',
-                text(x(low_x) + 6, y(corners[0][1]) - 6, _label(roof), colour=colour)]  # fmt: skip
+                text(at_x, at_y, _label(roof), colour=colour, more=along)]  # fmt: skip
     colours = {"measured": "#067", "modelled": "#067", "simulated": "#a50"}
     for p in points:
         at_x, at_y, colour = x(p.macs_per_byte), y(p.macs_s), colours[p.basis]
@@ -139,8 +142,8 @@ def svg(title: str, roofs: Sequence[Roof], points: Sequence[Point]) -> str:
         else:
             fill = colour if p.basis == "measured" else "white"
             out.append(f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="4" fill="{fill}" stroke="{colour}"/>')
-        below = 14 if p.basis == "modelled" else -8
-        out.append(text(at_x + 7, at_y + below, f"{p.name}, {p.basis}", colour=colour))
+        side, anchor = (8, "start") if at_x < 0.75 * width else (-8, "end")
+        out.append(text(at_x + side, at_y + 16, f"{p.name}, {p.basis}", anchor, colour))
     out.append(text((left + width) / 2, height - 14, "multiply-accumulates per byte moved", "middle"))
     turned = f' transform="rotate(-90 18 {height / 2})"'
     out.append(text(18, height / 2, "multiply-accumulates per second", "middle", more=turned))

@@ -86,6 +86,13 @@ def test_nothing_is_made_up_before_the_first_token() -> None:
     assert [text for _, text in cost_parts(wire.Cost())] == ["0 tokens", "~0 J modelled"]
 
 
+def test_the_share_of_the_wall_is_shown_where_it_is_known() -> None:
+    near = wire.Cost(completion_tokens=4, wall_gb_s=50.0, wall_share=0.93, energy_j=9.0, j_per_token=0.5)
+    texts = [text for _, text in cost_parts(near)]
+    assert "93% of the wall" in texts
+    assert "~500 mJ/token" in texts, "of the decode passes, not of the whole answer"
+
+
 def test_titles_are_one_short_line() -> None:
     assert title_of("  a\n\tb  ") == "a b"
     assert len(title_of("word " * 100)) <= TITLE_LENGTH
