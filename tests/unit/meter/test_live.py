@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from itertools import pairwise
 
 import pytest
 
@@ -14,7 +13,8 @@ from assistant.meter import Meter
 from assistant.meter.energy import EnergyMeter
 from assistant.meter.power import Rapl, Sysfs, find
 from assistant.sampler import Sampler, SamplingParams
-from assistant.session.reply import SEND_EVERY_S, Reply
+from assistant.session import reply as reply_module
+from assistant.session.reply import Reply
 from assistant.session.text import ReplyText
 from backends.base import State
 from backends.reference import ReferenceBackend
@@ -57,7 +57,7 @@ async def answer(
     tokens: int,
     seen: list[wire.Cost] | None = None,
     text: object = None,
-    events: list[tuple[float, wire.Delta]] | None = None,
+    events: list[wire.Delta] | None = None,
 ) -> wire.Cost:
     async def finish(outcome):
         message = wire.Message(id="", chat_id="", parent_id=None, role="assistant", content=outcome.text,
@@ -72,7 +72,7 @@ async def answer(
         if seen is not None and isinstance(event, wire.Delta):
             seen.append(event.cost)
         if events is not None and isinstance(event, wire.Delta):
-            events.append((time.monotonic(), event))
+            events.append(event)
     return (await reply.done()).cost
 
 
@@ -136,22 +136,22 @@ async def test_each_part_is_what_that_part_took(monkeypatch):
         "sample_s": sum(sampled),
         "text_s": text.took_s["push"] + text.took_s["take"],
     }
+    rest_s = cost.elapsed_s - sum(expected.values())  # what a busy machine put in between; it may show anywhere
     for part, took_s in expected.items():
-        assert took_s <= getattr(cost, part) <= 1.3 * took_s, part
+        assert took_s <= getattr(cost, part) <= took_s + rest_s, part
 
 
-async def test_quick_tokens_travel_together_and_none_is_lost(engine):
-    """Events are at least SEND_EVERY_S apart, except the first and the last; their texts and counts are complete."""
-    events: list[tuple[float, wire.Delta]] = []
+async def test_quick_tokens_travel_together_and_none_is_lost(engine, monkeypatch):
+    """The first token waits for nobody; what comes too soon after an event waits for the next one, or for the end."""
+    monkeypatch.setattr(reply_module, "SEND_EVERY_S", 60.0)
+    events: list[wire.Delta] = []
     text = ReplyText(lambda ids: bytes(65 + i % 26 for i in ids), ())
     cost = await answer(engine, Meter("reference", "fp32", False), 150, text=text, events=events)
-    assert sum(e.tokens for _, e in events) == cost.completion_tokens == 150
-    assert len("".join(e.text for _, e in events)) == 150
-    assert len(events) < 150
-    sent = [at for at, _ in events]
-    assert sum(b - a > 0.5 * SEND_EVERY_S for a, b in pairwise(sent[:-1])) >= 0.8 * (len(sent) - 2)
-    assert events[0][1].tokens <= 3, "the first token waits for nobody"
-    assert events[0][1].cost.elapsed_s < cost.elapsed_s
+    assert sum(e.tokens for e in events) == cost.completion_tokens == 150
+    assert len("".join(e.text for e in events)) == 150
+    assert len(events) == 2
+    assert events[0].tokens < 150
+    assert events[0].cost.elapsed_s < cost.elapsed_s
 
 
 async def test_joules_of_a_sensor_are_shared_among_concurrent_answers(engine, sysfs):
