@@ -194,18 +194,6 @@ def find(roots: Sysfs = Sysfs()) -> Found:
     return Found(None, tuple(reasons))
 
 
-def on_battery(root: Path = Sysfs().power_supply) -> bool | None:
-    """Whether the machine runs on its battery; None where nothing can tell (no battery and no mains shown)."""
-    supplies = [p for p in _entries(root) if _text_or(p / "scope") != "Device"]
-    mains = [_text_or(p / "online") for p in supplies if _text_or(p / "type") in ("Mains", "USB")]
-    if "1" in mains:
-        return False
-    states = [_text_or(p / "status") for p in supplies if _text_or(p / "type") == "Battery"]
-    if states:
-        return "Discharging" in states
-    return None
-
-
 # --- files that may vanish at any time ---
 
 

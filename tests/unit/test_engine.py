@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -265,8 +266,8 @@ def test_an_exchange_lets_the_live_end_and_holds_the_queued(gated, weights):
     threads = [threading.Thread(target=say) for _ in range(2)]
     for thread in threads:
         thread.start()
-    while sum(engine.load) < 2:
-        pass
+    while engine.load != (1, 1):  # one is being written, one waits
+        time.sleep(0.001)
     done = engine.exchange(lambda: after, max_batch=3)
     before.gate.release(2)
     assert not done.done(), "the live one is not through"

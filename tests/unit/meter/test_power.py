@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.meter import power
-from assistant.meter.power import Battery, Hwmon, Rapl, Sysfs, Unreadable, find, on_battery
+from assistant.meter.power import Battery, Hwmon, Rapl, Sysfs, Unreadable, find
 
 
 def put(folder: Path, **files: object) -> Path:
@@ -155,19 +154,6 @@ def test_the_narrowest_sensor_is_taken_and_the_rest_explained(roots):
     assert find(roots).sensor.name == "RAPL package-0"
 
 
-def test_on_battery(roots):
-    assert on_battery(roots.power_supply) is None
-    battery(roots)
-    assert on_battery(roots.power_supply) is True
-    put(roots.power_supply / "AC", type="Mains", online=1)
-    assert on_battery(roots.power_supply) is False
-    put(roots.power_supply / "AC", online=0)
-    assert on_battery(roots.power_supply) is True
-    battery(roots, status="Not charging")
-    assert on_battery(roots.power_supply) is False
-
-
 def test_this_machine_has_something_or_says_why():
     found = find()
     assert (found.sensor is not None and found.sensor.covers) or len(found.reasons) == 3
-    assert power.on_battery() in (True, False, None)
