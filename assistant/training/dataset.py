@@ -25,6 +25,7 @@ from assistant.training.documents import (
 )
 from assistant.training.grammar import Grammar, is_held_out, load_grammar
 from assistant.training.noise import as_typed
+from assistant.training.reviews import valence_documents
 from assistant.training.vocabulary import Tokenizer, read_vocabulary, trim, world_vocabulary_file, write_vocabulary
 
 BLOCK_OF_FEELING = {  # which feelings block answers a GoEmotions comment of this fine label
@@ -54,6 +55,8 @@ class Amounts:
     comment_repeats: int = 3
     personality_repeats: int = 4
     out_of_scope_repeats: int = 4
+    remarks: int = 25_000
+    lexicon_repeats: int = 2
     held_out_dialogues: int = 1_500
 
 
@@ -119,6 +122,8 @@ def training_documents(grammar: Grammar, data: Path | None, seed: int, amounts: 
         return
     for _ in range(amounts.comment_repeats):
         yield from sources.goemotions_documents(data, rng)
+    yield from sources.goemotions_valence_documents(data, rng)
+    yield from valence_documents(data, rng, amounts.remarks, amounts.lexicon_repeats)
     yield from _answered_comments(grammar, data, rng, amounts.answered_comments)
     yield from _out_of_scope(grammar, data, rng, amounts.out_of_scope_repeats)
     yield from _personality(sources.personality_chat(data), rng, amounts.personality_repeats)

@@ -12,9 +12,9 @@ SHARES = {  # of the exchanges; a file that is not named here gets nothing
     "smalltalk": 0.14,
     "self": 0.09,
     "daily": 0.09,
-    "facts": 0.19,
-    "limits": 0.15,
-    MEMORY_FILE: 0.17,
+    "facts": 0.18,
+    "limits": 0.13,
+    MEMORY_FILE: 0.20,
     FEELINGS_FILE: 0.17,
 }
 FIX_SHARE = 0.3  # of the things told that are corrected right away

@@ -15,7 +15,10 @@ from assistant.training.vocabulary import END_OF_TEXT, Tokenizer
 
 CONTEXT = 256
 ASSISTANT_WEIGHT, USER_WEIGHT, NAMED_SPEAKER_WEIGHT, NO_WEIGHT = 10, 2, 4, 0
-USER, ASSISTANT, FEELING, TURN_END = "User:", "Assistant:", "Feeling:", "\n\n"
+USER, ASSISTANT, FEELING, VALENCE, TURN_END = "User:", "Assistant:", "Feeling:", "Valence:", "\n\n"
+# A label is one token beside dozens of a reply, so it weighs more; rare labels weigh most, or they would never be said.
+LABEL_WEIGHTS = {"happy": 30, "neutral": 30, "angry": 40, "surprised": 40, "sad": 50, "scared": 70, "disgusted": 80}
+VALENCE_WEIGHT = 30
 
 Turn = tuple[str, str]  # what the user says, what the assistant answers
 
@@ -47,8 +50,17 @@ def chat_document(source: str, turns: Iterable[Turn], user_weight: int = USER_WE
 
 
 def feeling_document(source: str, user: str, label: str, user_weight: int = USER_WEIGHT) -> Document:
-    """`User: ...\\n\\nFeeling: <label>\\n\\n`, the emotion interface."""
-    return Document(source, ((prompt_of(user, FEELING), user_weight), (f" {label}{TURN_END}", ASSISTANT_WEIGHT)))
+    """`User: ...\\n\\nFeeling: <label>\\n\\n`, the emotion interface; a finer label may follow the label after a comma."""
+    label, comma, finer = label.partition(",")
+    weight = LABEL_WEIGHTS.get(label, ASSISTANT_WEIGHT)
+    answer = ((f" {label}", weight), (f"{comma}{finer}{TURN_END}", ASSISTANT_WEIGHT))
+    return Document(source, ((prompt_of(user, FEELING), user_weight), *answer))
+
+
+def valence_document(source: str, user: str, valence: str, user_weight: int = USER_WEIGHT) -> Document:
+    """`User: ...\\n\\nValence: positive|negative|neutral\\n\\n`."""
+    answer = ((f" {valence}", VALENCE_WEIGHT), (TURN_END, ASSISTANT_WEIGHT))
+    return Document(source, ((prompt_of(user, VALENCE), user_weight), *answer))
 
 
 @dataclass(frozen=True)

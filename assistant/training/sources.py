@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.evaluation.feelings import LabelledText, goemotions
+from assistant.evaluation.feelings import LabelledText, goemotions, valence_of
 from assistant.training.documents import (
     NAMED_SPEAKER_WEIGHT,
     NO_WEIGHT,
@@ -17,6 +17,7 @@ from assistant.training.documents import (
     Document,
     Turn,
     feeling_document,
+    valence_document,
 )
 
 CLEAR_NAMES = {
@@ -106,6 +107,13 @@ SOURCES = [
         "names of people, places, jobs and things that users tell; capitals",
     ),
     Source(
+        "VADER's lexicon",
+        ("vader/vader_lexicon.txt",),
+        "MIT",
+        "vaderSentiment 3.3.2 (Hutto and Gilbert, 2014)",
+        "words of a known valence",
+    ),
+    Source(
         "Small talk phrasings",
         ("smalltalk/st_kb.tsv",),
         "ISC",
@@ -136,6 +144,14 @@ def goemotions_documents(data: Path, rng: random.Random) -> Iterator[Document]:
         label = row.label if row.label == row.fine else f"{row.label}, {row.fine}"
         text = row.text if rng.random() < 0.6 else row.text.lower() if rng.random() < 0.6 else row.text.rstrip(".!?")
         yield feeling_document("goemotions", text or row.text, label, weight)
+
+
+def goemotions_valence_documents(data: Path, rng: random.Random) -> Iterator[Document]:
+    """The same comments by their valence; surprise may be either, so it counts as neutral, as it is measured."""
+    for row in goemotions(data, "train"):
+        weight = NO_WEIGHT if FORBIDDEN.search(row.text) else USER_WEIGHT
+        text = row.text if rng.random() < 0.7 else row.text.lower()
+        yield valence_document("goemotions_valence", text, valence_of(row.label), weight)
 
 
 def clear_feelings(data: Path) -> list[LabelledText]:

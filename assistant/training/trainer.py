@@ -27,7 +27,7 @@ from assistant.training.model import Rwkv7, Shape
 from assistant.training.optimizer import MAX_GRADIENT_NORM, Schedule, bind, share_of, slots_of, update
 from assistant.training.rounding import round_into
 
-FULL_WEIGHT = 10  # of an assistant token; a row's weights are tenths
+FULL_WEIGHT = 10  # of an assistant token (a label weighs more); a row's weights are tenths
 LOG_EVERY = 20
 EMBEDDED_SAMPLE = 0.25  # share of the lightly weighted positions whose loss is computed (then counted 4 times)
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -74,7 +74,7 @@ def weighted_loss(model: Rwkv7, tokens: Tensor, weights: np.ndarray, rng: np.ran
     """
     hidden = model.hidden(tokens[:, :-1])
     flat = weights.reshape(-1)
-    full = flat == FULL_WEIGHT
+    full = flat >= FULL_WEIGHT
     light = (flat > 0) & ~full & (rng.random(flat.size) < EMBEDDED_SAMPLE)
     picked = torch.from_numpy(np.nonzero(full | light)[0])
     scale = np.where(full, 1.0, 1.0 / EMBEDDED_SAMPLE) * flat / FULL_WEIGHT
@@ -91,7 +91,7 @@ def held_out_loss(model: Rwkv7, rows: Rows, limit: int = 10_000, batch: int = 32
     total, count = 0.0, 0
     for start in range(0, min(limit, len(rows.tokens)), batch):
         tokens = torch.from_numpy(rows.tokens[start : start + batch].astype(np.int64))
-        wanted = torch.from_numpy(rows.weights[start : start + batch, 1:] == FULL_WEIGHT)
+        wanted = torch.from_numpy(rows.weights[start : start + batch, 1:] >= FULL_WEIGHT)
         hidden = model.hidden(tokens[:, :-1])
         losses = F.cross_entropy(model.head(hidden[wanted]).float(), tokens[:, 1:][wanted], reduction="sum")
         total, count = total + losses.item(), count + int(wanted.sum())
@@ -106,6 +106,7 @@ class Shared:
     gradients: list[Tensor]
     momentum: Tensor
     variance: Tensor
+    seen: Tensor  # the parameters as the forward pass sees them: rounded ones in a finish, else `flat` itself
     control: Tensor  # i64[2]: step, quit
     statistics: Tensor  # f64[workers, 3]: assistant loss sum, assistant tokens, squared gradient norm
     barrier: object
@@ -127,9 +128,8 @@ def _work(rank: int, run: Run, shared: Shared, data_began: int, schedule: Schedu
     rows = load_rows(run.data, "train")
     model = Rwkv7(run.shape)
     slots = slots_of(model)
-    # With rounding the model looks at its own rounded copy; its gradient goes to the exact weights (straight through).
-    seen = torch.empty_like(shared.flat) if run.rounded else shared.flat
-    bind(model, seen, shared.gradients[rank])
+    # With rounding the model looks at a rounded copy; its gradient goes to the exact weights (straight through).
+    bind(model, shared.seen, shared.gradients[rank])
     if run.compiled:
         model.compile_parts()
     mine = share_of(slots, rank, run.workers)
@@ -140,7 +140,8 @@ def _work(rank: int, run: Run, shared: Shared, data_began: int, schedule: Schedu
         tokens = torch.from_numpy(rows.tokens[picked].astype(np.int64))
         shared.gradients[rank].zero_()
         if run.rounded:
-            round_into(seen, shared.flat, slots, bits=(8, 4)[step % 2])
+            round_into(shared.seen, shared.flat, mine, bits=(8, 4)[step % 2])
+            shared.barrier.wait()  # every worker has rounded its share
         with torch.autocast("cpu", torch.bfloat16, enabled=run.narrow):
             rng = np.random.default_rng([run.seed, step, rank])
             loss, loss_sum, count = weighted_loss(model, tokens, rows.weights[picked, 1:], rng)
@@ -162,15 +163,16 @@ def _work(rank: int, run: Run, shared: Shared, data_began: int, schedule: Schedu
         shared.barrier.wait()  # the parent has looked at them and set the control words
 
 
-def _shared_arrays(model: Rwkv7, workers: int, context) -> Shared:
+def _shared_arrays(model: Rwkv7, workers: int, rounded: bool, context) -> Shared:
     size = sum(parameter.numel() for parameter in model.parameters())
     flat, momentum, variance = (torch.zeros(size).share_memory_() for _ in range(3))
     for slot, parameter in zip(slots_of(model), model.parameters(), strict=True):
         flat[slot.span] = parameter.detach().flatten()
     gradients = [torch.zeros(size).share_memory_() for _ in range(workers)]
+    seen = torch.zeros(size).share_memory_() if rounded else flat
     control = torch.zeros(2, dtype=torch.int64).share_memory_()
     statistics = torch.zeros(workers, 3, dtype=torch.float64).share_memory_()
-    return Shared(flat, gradients, momentum, variance, control, statistics, context.Barrier(workers + 1))
+    return Shared(flat, gradients, momentum, variance, seen, control, statistics, context.Barrier(workers + 1))
 
 
 @dataclass
@@ -278,7 +280,7 @@ def train(run: Run) -> list[dict]:
     torch.manual_seed(run.seed)
     model = Rwkv7(run.shape)
     slots = slots_of(model)
-    shared = _shared_arrays(model, run.workers, context)
+    shared = _shared_arrays(model, run.workers, run.rounded, context)
     progress = _restore(checkpoint_path, run, shared, slots)
     history, seconds_before = progress.history, progress.seconds
     tokens_before = history[-1]["tokens"] if history else 0
@@ -304,7 +306,7 @@ def train(run: Run) -> list[dict]:
     bar = tqdm(total=last_step, initial=step, unit="step", mininterval=30, maxinterval=120)
     done = False
     while not done:
-        for _ in range(3):
+        for _ in range(4 if run.rounded else 3):
             shared.barrier.wait()
         step += 1
         bar.update()
