@@ -33,6 +33,7 @@ GOEMOTIONS_GROUPS = {
     "disgusted": "disgust",
     "neutral": "neutral",
 }
+VALENCES = ["positive", "negative", "neutral"]
 LABEL_OF_NAME = {name: label for label, names in GOEMOTIONS_GROUPS.items() for name in names.split()}
 VADER_NEUTRAL = 0.05  # |compound| below it is neutral: the threshold VADER's authors give
 RATED_NEUTRAL = 0.5  # |mean rating| (-4..4) below it is neutral
@@ -95,25 +96,32 @@ def accuracy(truth: list[str], guesses: list[str]) -> float:
     return sum(t == g for t, g in zip(truth, guesses, strict=True)) / max(1, len(truth))
 
 
-def feeling_prompt(talker: Talker, text: str) -> str:
-    """What stands before a label: our models were trained on `Feeling:`, others are asked."""
+def is_ours(talker: Talker) -> bool:
+    """Whether the model was trained on `Feeling:` and `Valence:`; any other is asked in its own template."""
+    return talker.model.manifest.template == "embedded"
+
+
+def label_prompt(talker: Talker, text: str, mark: str, labels: list[str]) -> str:
+    """What stands before one of the labels; `mark` is Feeling or Valence."""
     one_line = re.sub(r"\s+", " ", text).strip()
-    if talker.model.manifest.template == "embedded":
-        return f"User: {one_line}\n\nFeeling:"
+    if is_ours(talker):
+        return f"User: {one_line}\n\n{mark}:"
     question = (
-        f'Which one of these feelings does the text express: {", ".join(LABELS)}? Answer with one word. "{one_line}"'
+        f'Which one of these feelings does the text express: {", ".join(labels)}? Answer with one word. "{one_line}"'
     )
     return talker.prompt(question)
 
 
-def label_probabilities(talker: Talker, texts: list[str], stage: str = "feelings") -> np.ndarray:
-    """f64[texts, 7]: the share of each label's first token among the labels' first tokens."""
-    first = [talker.model.tokenizer.encode(f" {label}")[0] for label in LABELS]
+def label_probabilities(
+    talker: Talker, texts: list[str], stage: str = "feelings", mark: str = "Feeling", labels: list[str] = LABELS
+) -> np.ndarray:
+    """f64[texts, labels]: the share of each label's first token among the labels' first tokens."""
+    first = [talker.model.tokenizer.encode(f" {label}")[0] for label in labels]
     if len(set(first)) < len(first):
-        first = [talker.model.tokenizer.encode(f" {label.capitalize()}")[0] for label in LABELS]
-    rows = np.empty((len(texts), len(LABELS)))
+        first = [talker.model.tokenizer.encode(f" {label.capitalize()}")[0] for label in labels]
+    rows = np.empty((len(texts), len(labels)))
     for index, text in enumerate(texts):
-        logits, _ = talker.read(talker.tokens(feeling_prompt(talker, text)))
+        logits, _ = talker.read(talker.tokens(label_prompt(talker, text, mark, labels)))
         chosen = logits[first].astype(np.float64)
         rows[index] = np.exp(chosen - chosen.max())
         if index % 50 == 0 or index + 1 == len(texts):
@@ -121,14 +129,24 @@ def label_probabilities(talker: Talker, texts: list[str], stage: str = "feelings
     return rows / rows.sum(axis=1, keepdims=True)
 
 
+def valence_probabilities(talker: Talker, texts: list[str], feelings: np.ndarray | None, stage: str) -> np.ndarray:
+    """f64[texts, 3] in the order of VALENCES: the shares behind `Valence:`; of other models the summed `feelings`."""
+    if is_ours(talker):
+        return label_probabilities(talker, texts, stage, "Valence", VALENCES)
+    if feelings is None:
+        feelings = label_probabilities(talker, texts, stage)
+    return summed(feelings)
+
+
+def summed(feelings: np.ndarray) -> np.ndarray:
+    """f64[texts, 7] shares of feelings -> f64[texts, 3] shares of valences."""
+    columns = [[i for i, label in enumerate(LABELS) if valence_of(label) == name] for name in VALENCES]
+    return np.stack([feelings[:, own].sum(axis=1) for own in columns], axis=1)
+
+
 def valences(probabilities: np.ndarray) -> list[str]:
-    """positive, negative or neutral by the summed shares of the labels."""
-    columns = {name: [i for i, label in enumerate(LABELS) if valence_of(label) == name] for name in VALENCES}
-    sums = np.stack([probabilities[:, columns[name]].sum(axis=1) for name in VALENCES], axis=1)
-    return [VALENCES[i] for i in sums.argmax(axis=1)]
-
-
-VALENCES = ["positive", "negative", "neutral"]
+    """positive, negative or neutral from f64[texts, 3]."""
+    return [VALENCES[i] for i in probabilities.argmax(axis=1)]
 
 
 def _vader_scores(texts: list[str]) -> np.ndarray | None:
@@ -150,6 +168,7 @@ def score_goemotions(talker: Talker, data: Path, limit: int | None = None) -> di
     rows = goemotions(data, "test")[:limit]
     texts, truth = [row.text for row in rows], [row.label for row in rows]
     probabilities = label_probabilities(talker, texts, "GoEmotions")
+    by_valence = valence_probabilities(talker, texts, probabilities, "GoEmotions, valence")
     guesses = [LABELS[i] for i in probabilities.argmax(axis=1)]
     true_valence = [valence_of(label) for label in truth]
     scores = {
@@ -157,7 +176,7 @@ def score_goemotions(talker: Talker, data: Path, limit: int | None = None) -> di
         "accuracy": accuracy(truth, guesses),
         "macro_f1": macro_f1(truth, guesses),
         "commonest_label_accuracy": max(Counter(truth).values()) / len(truth),
-        "valence_accuracy": accuracy(true_valence, valences(probabilities)),
+        "valence_accuracy": accuracy(true_valence, valences(by_valence)),
     }
     vader = _vader_scores(texts)
     if vader is not None:
@@ -170,12 +189,11 @@ def score_domain(talker: Talker, folder: Path, domain: str, limit: int | None = 
     rows = rated_texts(folder, domain)[:limit]
     texts, ratings = [text for text, _ in rows], np.array([rating for _, rating in rows])
     truth = _by_threshold(ratings, RATED_NEUTRAL)
-    probabilities = label_probabilities(talker, texts, domain)
-    signs = np.array([(label in POSITIVE) - (label in NEGATIVE) for label in LABELS])
+    probabilities = valence_probabilities(talker, texts, None, domain)
     scores = {
         "examples": len(rows),
         "valence_accuracy": accuracy(truth, valences(probabilities)),
-        "rank_correlation": _rank_correlation(probabilities @ signs, ratings),
+        "rank_correlation": _rank_correlation(probabilities[:, 0] - probabilities[:, 1], ratings),
     }
     vader = _vader_scores(texts)
     if vader is not None:

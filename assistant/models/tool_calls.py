@@ -1,8 +1,8 @@
 """Tool calls in the text of a reply, as RWKV-7 G1 learnt them: offering tools, reading calls, handing back results.
 
 G1's training holds Hermes and Glaive function calling and asks for their style (BlinkDL/RWKV-LM issue 308), so tools
-are offered as JSON in `<tools>` of the system prompt, called by `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`
-and answered in `<tool_response>`. RWKV knows no role for tools: a response is a user's turn.
+are offered as JSON in `<tools>` of the system prompt, called by JSON with `name` and `arguments` in `<tool_call>` and
+answered in `<tool_response>`. RWKV knows no role for tools: a response is a user's turn.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ def training_documents(grammar: Grammar, data: Path | None, seed: int, amounts: 
     for _ in range(amounts.comment_repeats):
         yield from sources.goemotions_documents(data, rng)
     yield from sources.goemotions_valence_documents(data, rng)
-    yield from valence_documents(data, rng, amounts.remarks, amounts.lexicon_repeats)
+    yield from valence_documents(grammar, data, rng, amounts.remarks, amounts.lexicon_repeats)
     yield from _answered_comments(grammar, data, rng, amounts.answered_comments)
     yield from _out_of_scope(grammar, data, rng, amounts.out_of_scope_repeats)
     yield from _personality(sources.personality_chat(data), rng, amounts.personality_repeats)

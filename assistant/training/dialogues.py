@@ -20,6 +20,8 @@ SHARES = {  # of the exchanges; a file that is not named here gets nothing
 FIX_SHARE = 0.3  # of the things told that are corrected right away
 UNKNOWN_SHARE = 0.12  # of the memory exchanges that ask for what was never told
 FACTS_DAMPING = 0.8  # a table of 300 rows is not asked 300 times as often as a single fact
+GRAVE = {f"limits.{name}" for name in ("crisis", "harm", "harm_more", "violence", "abuse_of_user", "medical")}
+GRAVE_WEIGHT = 4.0  # rare in a dialogue, and the worst to answer wrongly
 EXCHANGES_PER_DIALOGUE = [1, 1, 1, 2, 2, 2, 3, 3, 4]
 LABEL_QUESTIONS = [
     "How do I sound?",
@@ -58,6 +60,8 @@ class DialogueWriter:
             return max(1.0, len(block.pairs("cause", "care")) / 2)
         if file == MEMORY_FILE:
             return 3.0 if len(block.pairs("fix", "fixed")) else 1.0
+        if block.name in GRAVE:
+            return GRAVE_WEIGHT
         return self.grammar.block_weight(block) ** FACTS_DAMPING if file == "facts" else 1.0
 
     def user(self, templates: tuple[str, ...], bindings: Bindings, exact: bool = False) -> str:

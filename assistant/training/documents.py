@@ -50,7 +50,7 @@ def chat_document(source: str, turns: Iterable[Turn], user_weight: int = USER_WE
 
 
 def feeling_document(source: str, user: str, label: str, user_weight: int = USER_WEIGHT) -> Document:
-    """`User: ...\\n\\nFeeling: <label>\\n\\n`, the emotion interface; a finer label may follow the label after a comma."""
+    """`User: ...\\n\\nFeeling: <label>\\n\\n`, the emotion interface; after a comma may stand a finer label."""
     label, comma, finer = label.partition(",")
     weight = LABEL_WEIGHTS.get(label, ASSISTANT_WEIGHT)
     answer = ((f" {label}", weight), (f"{comma}{finer}{TURN_END}", ASSISTANT_WEIGHT))

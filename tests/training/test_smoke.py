@@ -15,7 +15,7 @@ from assistant.models.canonical import from_blinkdl  # noqa: E402
 from assistant.models.quantize import pack  # noqa: E402
 from assistant.models.source import read_source  # noqa: E402
 from assistant.training.dataset import Amounts, build, without_probes  # noqa: E402
-from assistant.training.documents import chat_document, load_rows, prompt_of  # noqa: E402
+from assistant.training.documents import LABEL_WEIGHTS, chat_document, load_rows, prompt_of  # noqa: E402
 from assistant.training.export import export, load_pth  # noqa: E402
 from assistant.training.growth import deepened  # noqa: E402
 from assistant.training.model import Rwkv7, Shape, from_weights, shape_of  # noqa: E402
@@ -47,7 +47,7 @@ def test_prompt_and_reply_are_tokenised_apart(data):
 def test_every_row_opens_with_token_zero(data):
     rows = load_rows(data, "train")
     assert (rows.tokens[:, 0] == 0).all()
-    assert set(rows.weights.ravel().tolist()) <= {0, 2, 10}
+    assert set(rows.weights.ravel().tolist()) <= {0, 2, 10, *LABEL_WEIGHTS.values()}
 
 
 SHAPE = Shape(vocabulary=700, width=64, layers=2, lora_ranks=(8, 8, 8, 8))

@@ -70,7 +70,7 @@ def test_macro_f1_and_accuracy_by_hand():
 
 def test_valence_sums_the_labels():
     row = dict.fromkeys(feelings.LABELS, 0.0) | {"happy": 0.35, "sad": 0.2, "angry": 0.2, "neutral": 0.25}
-    assert feelings.valences(np.array([list(row.values())])) == ["negative"]
+    assert feelings.valences(feelings.summed(np.array([list(row.values())]))) == ["negative"]
 
 
 def test_rank_correlation_knows_order_and_ties():
