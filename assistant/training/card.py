@@ -93,7 +93,7 @@ A very small RWKV-7 ("x070") for short, friendly chat in English, trained from s
 | Training | {training} |
 | Tokens | {metrics.tokens_seen / 1e6:.1f} M seen; the last data set has {metrics.unique_tokens / 1e6:.1f} M |
 | Licence | Apache-2.0 |
-| Format | `User: ...\\n\\nAssistant:`; feelings by `User: ...\\n\\nFeeling:` and the logits of seven labels, valence by `Valence:` and three |
+| Format | `User: ...\\n\\nAssistant:`; the logits of seven labels behind `Feeling:`, of three behind `Valence:` |
 
 ## Measured
 

@@ -38,7 +38,7 @@ def test_words_of_the_lexicon_carry_their_sign_and_unclear_ones_are_left_out(tmp
     (tmp_path / LEXICON_FILE).write_text("superb\t3.1\t0.7\t[]\nawful\t-2.0\t0.9\t[]\nhardly\t0.1\t1.0\t[]\n")
     assert len(lexicon(tmp_path)) == 3
     assert lexicon(tmp_path / "elsewhere") == []
-    found = [d for d in valence_documents(grammar, tmp_path, random.Random(0), 0, 2)]
+    found = list(valence_documents(grammar, tmp_path, random.Random(0), 0, 2))
     assert len(found) == 4
     for document in found:
         expected = " positive" if "superb" in document.text else " negative"
