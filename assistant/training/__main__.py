@@ -1,4 +1,4 @@
-"""The command line of the recipe: `python -m assistant.training data|train|finish|export|card`."""
+"""The command line of the recipe: `python -m assistant.training data|train|grow|finish|export|card`."""
 
 import argparse
 import json
@@ -36,6 +36,27 @@ def _train(options: argparse.Namespace) -> None:
             checkpoint_minutes=options.checkpoint_minutes,
         )
     )
+
+
+def _grow(options: argparse.Namespace) -> None:
+    import shutil
+
+    import torch
+
+    from assistant.training.growth import deepened, grown_checkpoint, with_vocabulary
+    from assistant.training.trainer import CHECKPOINT_FILE
+    from assistant.training.vocabulary import read_vocabulary
+
+    saved = torch.load(options.run / CHECKPOINT_FILE, weights_only=True)
+    weights, vocabulary = saved["weights"], options.run / "vocab.txt"
+    if options.vocabulary_file:
+        old, new = read_vocabulary(vocabulary), read_vocabulary(options.vocabulary_file)
+        weights, vocabulary = with_vocabulary(weights, old, new), options.vocabulary_file
+    if options.layers:
+        weights = deepened(weights, options.layers)
+    options.out.mkdir(parents=True)
+    shutil.copyfile(vocabulary, options.out / "vocab.txt")
+    torch.save(grown_checkpoint(saved, weights), options.out / CHECKPOINT_FILE)
 
 
 def _finish(options: argparse.Namespace) -> None:
@@ -109,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--checkpoint-minutes", type=float, default=4.0)
     train.add_argument("--eager", action="store_true", help="do not compile")
     train.set_defaults(run_command=_train)
+
+    grow = commands.add_parser("grow", help="branch a run of a larger model off a run; then `train` into --out")
+    grow.add_argument("--run", type=Path, required=True, help="the folder `train` wrote; it is only read")
+    grow.add_argument("--out", type=Path, required=True, help="a new folder")
+    grow.add_argument("--vocabulary-file", type=Path, help="the vocabulary of the data that will be read")
+    grow.add_argument("--layers", type=int, help="so many instead; the new ones change nothing at first")
+    grow.set_defaults(run_command=_grow)
 
     finish = commands.add_parser("finish", help="branch a decayed model off a run")
     finish.add_argument("--run", type=Path, required=True, help="the folder `train` wrote; it is only read")

@@ -92,7 +92,14 @@ class Tokenizer:
         cached = self._cache.get(text)
         if cached is not None:
             return cached
-        data, position, ids = text.encode(), 0, []
+        ids = self.encode_bytes(text.encode())
+        if len(self._cache) < 500_000:
+            self._cache[text] = ids
+        return ids
+
+    def encode_bytes(self, data: bytes) -> list[int]:
+        """Token ids of any bytes."""
+        position, ids = 0, []
         while position < len(data):
             for length in self._lengths.get(data[position : position + 2], ()):
                 token_id = self._ids.get(data[position : position + length])
@@ -102,8 +109,6 @@ class Tokenizer:
                 length, token_id = 1, self._ids[data[position : position + 1]]
             ids.append(token_id)
             position += length
-        if len(self._cache) < 500_000:
-            self._cache[text] = ids
         return ids
 
     def decode(self, ids: Iterable[int]) -> str:

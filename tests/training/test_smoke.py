@@ -17,12 +17,12 @@ from assistant.models.source import read_source  # noqa: E402
 from assistant.training.dataset import Amounts, build, without_probes  # noqa: E402
 from assistant.training.documents import LABEL_WEIGHTS, chat_document, load_rows, prompt_of  # noqa: E402
 from assistant.training.export import export, load_pth  # noqa: E402
-from assistant.training.growth import deepened  # noqa: E402
+from assistant.training.growth import deepened, grown_checkpoint, with_vocabulary  # noqa: E402
 from assistant.training.model import Rwkv7, Shape, from_weights, shape_of  # noqa: E402
 from assistant.training.optimizer import slots_of  # noqa: E402
 from assistant.training.rounding import round_into  # noqa: E402
 from assistant.training.trainer import Run, finish, train  # noqa: E402
-from assistant.training.vocabulary import Tokenizer  # noqa: E402
+from assistant.training.vocabulary import Tokenizer, read_vocabulary  # noqa: E402
 from backends.base import Weights  # noqa: E402
 
 FEW = Amounts(dialogues=400, written_feelings=40, held_out_dialogues=40)
@@ -115,6 +115,30 @@ def test_a_deeper_model_says_the_same(stable):
     with torch.no_grad():
         torch.testing.assert_close(from_weights(grown)(tokens), from_weights(weights)(tokens), rtol=1e-4, atol=1e-4)
     assert shape_of(grown).layers == 5
+
+
+def test_another_vocabulary_keeps_what_was_said_in_the_tokens_that_stay(stable, data):
+    saved = torch.load(stable[0] / "checkpoint.pt", weights_only=True)
+    old = read_vocabulary(data / "vocab.txt")
+    dropped, word = max(old), b" hullabaloo"
+    new = {token: data for token, data in old.items() if token != dropped}
+    new |= {dropped: word, dropped + 1: old[dropped]}  # one token moved, one composed of its pieces
+    grown = with_vocabulary(saved["weights"], old, new)
+    tokens = torch.arange(1, 33)[None]
+    with torch.no_grad():
+        before, after = from_weights(saved["weights"])(tokens), from_weights(grown)(tokens)
+    pieces = Tokenizer(old).encode(word.decode())
+    torch.testing.assert_close(after[..., :dropped], before[..., :dropped])
+    torch.testing.assert_close(after[..., dropped + 1], before[..., dropped])
+    torch.testing.assert_close(after[..., dropped], before[..., pieces[0]])
+    torch.testing.assert_close(grown["emb.weight"][dropped], saved["weights"]["emb.weight"][pieces].mean(0))
+
+    checkpoint = grown_checkpoint(saved, grown)
+    slots = {slot.name: slot for slot in slots_of(Rwkv7(shape_of(grown)))}
+    key, first = "blocks.1.att.key.weight", {slot.name: slot for slot in slots_of(Rwkv7(SHAPE))}
+    assert checkpoint["step"] == saved["step"]
+    assert torch.equal(checkpoint["momentum"][slots[key].span], saved["momentum"][first[key].span])
+    assert not checkpoint["momentum"][slots["emb.weight"].span].any()
 
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
