@@ -17,6 +17,7 @@ SHARES = {  # of the exchanges; a file that is not named here gets nothing
     MEMORY_FILE: 0.20,
     FEELINGS_FILE: 0.17,
 }
+GOES_ON_SHARE = 0.2  # of the feelings: a second cause follows in a turn of its own
 FIX_SHARE = 0.3  # of the things told that are corrected right away
 UNKNOWN_SHARE = 0.12  # of the memory exchanges that ask for what was never told
 FACTS_DAMPING = 0.8  # a table of 300 rows is not asked 300 times as often as a single fact
@@ -111,16 +112,12 @@ class DialogueWriter:
         """One to three turns about a feeling, and the feeling's label."""
         rng, bindings = self.rng, {}
         label = block.all("label")[0]
-        causes, cares = rng.choice(block.pairs("cause", "care") or [((), ())])
-        cause = rng.choice(phrasings(causes, self.held_out)) if causes else ""
-        said = self.grammar.expand(rng.choice(block.all("say" if cause else "bare")), rng, bindings)
-        has_cause = "<cause>" in said or "<Cause>" in said
-        cause = self.grammar.expand(cause, rng, bindings)
-        inner = cause if cause.startswith(("I ", "I'")) else cause[:1].lower() + cause[1:]
-        said = said.replace("<cause>", inner).replace("<Cause>", cause)
-        said = said.replace("<feel>", rng.choice(block.all("feel")))
-        said = as_typed(said[:1].upper() + said[1:], rng)
-        turns = [(said, self.comfort(block, cares if has_cause else (), bindings))]
+        said, cares = self._told(block, bindings)
+        turns = [(as_typed(said, rng), self.comfort(block, cares, bindings))]
+        if block.pairs("cause", "care") and rng.random() < GOES_ON_SHARE:
+            again: Bindings = {}
+            more, cares = self._told(block, again, rng.choice(["And {}", "{}", "{}", "On top of that, {}", "Also, {}"]))
+            turns.append((as_typed(more, rng), self.comfort(block, cares, again)))
         follow_ups = block.pairs("next", "answer")
         if follow_ups and rng.random() < 0.45:
             user, answer = rng.choice(follow_ups)
@@ -129,6 +126,20 @@ class DialogueWriter:
             named = rng.choice(NAMED_LABELS).format(label)
             turns.append((as_typed(rng.choice(LABEL_QUESTIONS), rng), named))
         return turns, label
+
+    def _told(self, block: Block, bindings: Bindings, frame: str = "") -> tuple[str, tuple[str, ...]]:
+        """What somebody with this feeling says, and the answers to the cause in it; `frame`: only a cause, in `{}`."""
+        rng = self.rng
+        causes, cares = rng.choice(block.pairs("cause", "care") or [((), ())])
+        cause = rng.choice(phrasings(causes, self.held_out)) if causes else ""
+        said = frame.format("<cause>") or rng.choice(block.all("say" if cause else "bare"))
+        said = self.grammar.expand(said, rng, bindings)
+        has_cause = "<cause>" in said or "<Cause>" in said
+        cause = self.grammar.expand(cause, rng, bindings)
+        inner = cause if cause.startswith(("I ", "I'")) else cause[:1].lower() + cause[1:]
+        said = said.replace("<cause>", inner).replace("<Cause>", cause)
+        said = said.replace("<feel>", rng.choice(block.all("feel")))
+        return said[:1].upper() + said[1:], cares if has_cause else ()
 
     def comfort(self, block: Block, cares: tuple[str, ...], bindings: Bindings) -> str:
         """An acknowledgement (of the cause where one was named), then a comforting word, a question, or both."""
