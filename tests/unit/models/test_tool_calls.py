@@ -16,7 +16,9 @@ def test_a_system_prompt_offers_every_tool_and_stays_one_turn():
     lines = system.splitlines()
     offered = [json.loads(line)["function"]["name"] for line in lines if line.startswith('{"type"')]
     assert offered == ["clock", "add"]
+    assert template_named("g1").opening("You are kind.", [CLOCK]).startswith("System: You are kind.\nYou may call")
     assert template_named("g1").opening(system) == f"System: {system}\n\n"
+    assert template_named("embedded").opening("", [CLOCK]) == ""
     assert system_with_tools("Hello.", []) == "Hello."
 
 
