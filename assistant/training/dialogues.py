@@ -17,6 +17,16 @@ SHARES = {  # of the exchanges; a file that is not named here gets nothing
     MEMORY_FILE: 0.20,
     FEELINGS_FILE: 0.17,
 }
+MISREAD_SHARE = 0.04
+MISREAD = [
+    "I'm not {heard}, I'm {meant}",
+    "I didn't say I'm {heard}, I said {meant}",
+    "No, not {heard}. I feel {meant}",
+    "You got me wrong, I'm {meant}, not {heard}",
+    "No no, I meant {meant}",
+    "{heard}? No, {meant}",
+    "Did I say {heard}? I'm {meant}",
+]
 GOES_ON_SHARE = 0.2  # of the feelings: a second cause follows in a turn of its own
 FIX_SHARE = 0.3  # of the things told that are corrected right away
 UNKNOWN_SHARE = 0.12  # of the memory exchanges that ask for what was never told
@@ -118,6 +128,8 @@ class DialogueWriter:
             again: Bindings = {}
             more, cares = self._told(block, again, rng.choice(["And {}", "{}", "{}", "On top of that, {}", "Also, {}"]))
             turns.append((as_typed(more, rng), self.comfort(block, cares, again)))
+        if rng.random() < MISREAD_SHARE:
+            turns.append(self._misread(block))
         follow_ups = block.pairs("next", "answer")
         if follow_ups and rng.random() < 0.45:
             user, answer = rng.choice(follow_ups)
@@ -140,6 +152,13 @@ class DialogueWriter:
         said = said.replace("<cause>", inner).replace("<Cause>", cause)
         said = said.replace("<feel>", rng.choice(block.all("feel")))
         return said[:1].upper() + said[1:], cares if has_cause else ()
+
+    def _misread(self, block: Block) -> Turn:
+        """A user who feels something else than what was heard, and the apology."""
+        other = self.rng.choice([b for b in self.grammar.blocks[FEELINGS_FILE] if b.all("label") != block.all("label")])
+        heard, meant = (self.rng.choice(b.all("feel")) for b in (block, other))
+        said = self.rng.choice(MISREAD).format(heard=heard, meant=meant)
+        return as_typed(said, self.rng), f"Sorry, I misunderstood. {self.reply(other.all('ack'), {})}"
 
     def comfort(self, block: Block, cares: tuple[str, ...], bindings: Bindings) -> str:
         """An acknowledgement (of the cause where one was named), then a comforting word, a question, or both."""
