@@ -205,3 +205,13 @@ def test_failures_of_the_sealed_part_are_never_listed(tmp_path, monkeypatch):
     monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path))
     result = CliRunner().invoke(command, ["--sealed", "--failures"])
     assert isinstance(result.exception, UsageError)
+
+
+def test_what_ships_was_measured_and_no_longer_counts_for_another_model():
+    """Renew it with the model: assistant eval embedded --only battery --greedy-only, for cpu and both chips."""
+    manifest = Store().show("embedded")
+    for backend, simulated in (("cpu", False), ("mythic-m1076", True), ("axelera-metis", True)):
+        share, note = results.quality("embedded", manifest.source.sha256, backend, "int8", simulated=simulated)
+        assert share is not None, f"{note}: assistant/models/embedded/evaluations.json is of an earlier model"
+        assert 0.3 < share <= 1.0
+    assert results.quality("embedded", "another", "cpu", "int8")[0] is None
