@@ -180,3 +180,14 @@ def test_drop_and_copy(tmp_path):
     again = reopened(tmp_path)
     assert again.get("a") is None
     assert again.get("b").tokens == 1
+
+
+def test_a_checkpoint_is_found_while_it_waits_to_be_written(tmp_path):
+    """More conversations at once than memory keeps: none of them may find its state missing."""
+    store = Checkpoints(tmp_path, TINY, "key")
+    for i in range(80):
+        store.put(f"m{i}", Checkpoint(State(TINY), i))
+    assert [store.get(f"m{i}").tokens for i in range(80)] == list(range(80))
+    store.close()
+    assert len(list(tmp_path.glob("*.ckpt"))) == 80
+    assert not store._unsaved
