@@ -81,6 +81,11 @@ def checkpoints_dir() -> Path:
     return state_dir() / "checkpoints"
 
 
+def token_file() -> Path:
+    """The secret that a client on TCP has to show."""
+    return state_dir() / "token"
+
+
 def daemon_log() -> Path:
     return state_dir() / "daemon.log"
 

@@ -1,23 +1,18 @@
-"""Who may come in: a private unix socket, one daemon per socket, and only processes of the same user."""
+"""The sockets the daemon listens on: one private unix socket, one daemon per socket, and loopback if asked for."""
 
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import socket
 import stat
-import struct
 from pathlib import Path
-
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from assistant import paths
 from assistant.errors import AssistantError, DaemonUnavailable, UsageError
 
-log = logging.getLogger(__name__)
-
 BACKLOG = 128
+LOOPBACK = "127.0.0.1"
 
 
 def take_lock() -> int:
@@ -73,18 +68,14 @@ def inherited(fd: int) -> socket.socket:
         raise UsageError(f"file descriptor {fd} is not a socket", why=error.strerror) from error
     if listener.family != socket.AF_UNIX or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         raise UsageError(f"file descriptor {fd} is not a listening unix socket",
-                         hint="the daemon serves no network")  # fmt: skip
+                         hint="TCP is opened with --tcp, on loopback only")  # fmt: skip
     return listener
 
 
-class PeerCheckedProtocol(H11Protocol):
-    """HTTP/1.1 that drops every connection of another user before a byte is read."""
-
-    def connection_made(self, transport) -> None:
-        sock = transport.get_extra_info("socket")
-        pid, uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        if uid not in (os.getuid(), 0):
-            log.warning("refused a connection of user %d (process %d)", uid, pid)
-            transport.abort()
-            return
-        super().connection_made(transport)
+def bind_loopback(port: int) -> socket.socket:
+    """Listen on 127.0.0.1, and on nothing that another machine could reach. Raises AssistantError."""
+    try:
+        return socket.create_server((LOOPBACK, port), backlog=BACKLOG)
+    except OSError as error:
+        raise AssistantError("cannot listen on TCP", where=f"{LOOPBACK}:{port}", why=error.strerror or error,
+                             hint="choose another port: --tcp PORT") from error  # fmt: skip

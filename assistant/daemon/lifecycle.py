@@ -17,8 +17,10 @@ import uvicorn
 from assistant import config as configuration
 from assistant import paths
 from assistant.daemon.app import create_app
-from assistant.daemon.door import PeerCheckedProtocol, bind, inherited, take_lock
+from assistant.daemon.connection import HEADER_LIMIT_BYTES, protocol
+from assistant.daemon.door import BACKLOG, LOOPBACK, bind, bind_loopback, inherited, take_lock
 from assistant.daemon.services import Services
+from assistant.daemon.tcp import TcpGuard, read_token
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +50,11 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-async def _serve(services: Services, listener: socket.socket, idle_exit_s: float) -> int:
+async def _serve(services: Services, listeners: list[socket.socket], app, idle_exit_s: float) -> int:
     settings = uvicorn.Config(
-        create_app(services), http=PeerCheckedProtocol, ws="none", lifespan="off", access_log=False, log_config=None,
+        app, http=protocol(services.config.daemon), ws="none", lifespan="off", access_log=False, log_config=None,
         timeout_graceful_shutdown=GRACE_S, server_header=False, date_header=False,
+        h11_max_incomplete_event_size=HEADER_LIMIT_BYTES, backlog=BACKLOG,
     )  # fmt: skip
     server = Server(settings, services)
 
@@ -59,6 +62,7 @@ async def _serve(services: Services, listener: socket.socket, idle_exit_s: float
         try:
             await services.start()
             log.info("ready: %s on %s", services.model.manifest.name, services.backend.info.name)
+            await services.verify_weights()
         except Exception:
             log.exception("the model could not be loaded")
             server.should_exit, failed[0] = True, 1
@@ -74,17 +78,20 @@ async def _serve(services: Services, listener: socket.socket, idle_exit_s: float
     if idle_exit_s:
         tasks.append(asyncio.create_task(leave_when_idle()))
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=listeners)
     finally:
         for task in tasks:
             task.cancel()
     return failed[0]
 
 
-def serve(*, fd: int | None = None, idle_exit_s: float | None = None, backend: str | None = None) -> int:
+def serve(
+    *, fd: int | None = None, tcp: int | None = None, idle_exit_s: float | None = None, backend: str | None = None
+) -> int:
     """Run a daemon until a signal or the idle clock ends it; returns the exit code. Raises AssistantError.
 
-    `backend` overrides the configured one. That is also how a simulated chip is asked for: nothing else chooses one.
+    `tcp` is a port on loopback to listen on as well. `backend` overrides the configured one. That is also how a
+    simulated chip is asked for: nothing else chooses one.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     config = configuration.load()
@@ -94,13 +101,20 @@ def serve(*, fd: int | None = None, idle_exit_s: float | None = None, backend: s
     try:
         services = Services(config)
         path = paths.socket_path()
-        listener = inherited(fd) if fd is not None else bind(path)
+        listeners = [inherited(fd) if fd is not None else bind(path)]
         log.info("listening on %s", path if fd is None else f"descriptor {fd}")
         try:
+            app = create_app(services)
+            if tcp is not None:
+                listeners.append(bind_loopback(tcp))
+                port = listeners[-1].getsockname()[1]
+                app.add_middleware(TcpGuard, token=read_token(), port=port)
+                log.info("listening on %s:%d; the token is in %s", LOOPBACK, port, paths.token_file())
             idle = config.daemon.idle_exit_s if idle_exit_s is None else idle_exit_s
-            return asyncio.run(_serve(services, listener, idle))
+            return asyncio.run(_serve(services, listeners, app, idle))
         finally:
-            listener.close()
+            for listener in listeners:
+                listener.close()
             if fd is None:
                 path.unlink(missing_ok=True)
     finally:
