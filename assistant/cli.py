@@ -17,6 +17,7 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),
     "eval": ("assistant.evaluation.command:command", "Measure how good a model is."),
     "config": ("assistant.settings:command", "Check and explain configuration, policies and profiles."),
+    "states": ("assistant.states:states", "Move a conversation between machines."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
     "cost": ("assistant.cost:command", "Show what the answers have cost."),
     "wall": ("assistant.wall.command:command", "Show the memory wall of this and other machines."),

@@ -147,6 +147,19 @@ class Client:
         answer = await self._request("POST", _chat(chat_id, "cancel"), answer=_Cancelled)
         return answer.cancelled
 
+    # --- states: a conversation and the model's memory of it, as a file ---
+
+    async def export_state(self, message_id: str) -> bytes:
+        """The file of a chat up to a reply."""
+        status, content = await self._exchange("GET", f"/v1/states/{quote(message_id, safe='')}")
+        if status >= 400:
+            raise _refusal(status, content)
+        return content
+
+    async def import_state(self, content: bytes) -> wire.ChatView:
+        """The new chat that goes on where the file ends."""
+        return await self._request("POST", "/v1/states", content, answer=wire.ChatView)
+
     # --- generation; closing the iterator cancels it ---
 
     def stream_message(self, chat_id: str, message: wire.SendMessage) -> AsyncGenerator[wire.StreamEvent, None]:
@@ -232,6 +245,8 @@ def _chat(chat_id: str, verb: str = "") -> str:
 def _payload(body: Any) -> dict[str, Any]:
     if body is None:
         return {}
+    if isinstance(body, bytes):
+        return {"content": body, "headers": {"content-type": "application/octet-stream"}}
     fields = {key: value for key, value in msgspec.to_builtins(body).items() if value is not None}
     return {
         "content": msgspec.json.encode(fields),

@@ -209,6 +209,10 @@ class Regenerate(SamplingFields):
     think: bool | None = None
 
 
+class Nothing(Wire):
+    """A request without fields."""
+
+
 class Fork(Wire):
     message_id: str | None = None  # the last message the new chat keeps; default: the head
 

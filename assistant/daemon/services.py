@@ -14,22 +14,27 @@ from assistant import paths, wire
 from assistant.config import Config
 from assistant.daemon.replan import Follower
 from assistant.engine import Engine
-from assistant.errors import BackendError, HistoryError, RequestError
+from assistant.errors import BackendError, ConfigError, HistoryError, ModelFileError, RequestError
 from assistant.history import Checkpoints, History
 from assistant.meter import Meter, bandwidth
 from assistant.meter.energy import EnergyMeter
 from assistant.meter.metrics import Metrics
+from assistant.models.manifest import record_of
 from assistant.models.store import LoadedModel, Store
 from assistant.planning import devices
 from assistant.planning.bandwidth import host_bandwidth
 from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
+from assistant.session.constrained import Grammars
+from assistant.session.responses import Responses
 from assistant.solver.problem import Option
 from backends.base import Backend, BackendUnavailable, Workload
 
-log = logging.getLogger(__name__)
-
+VERIFY_LIMIT_BYTES = 512 << 20
+"""Larger weights are not hashed at every start: half a second of one core for this much."""
+NO_HISTORY = "make it a writable folder of your own; with `[history] enabled = false` nothing is kept"
 QUIET_S = 1.0  # without a request before the memory is measured
+log = logging.getLogger(__name__)
 
 
 class Services:
@@ -43,9 +48,13 @@ class Services:
         self.model, self.backend = self._open(self.follower.active)
         keep = config.history.enabled
         if keep:
-            paths.ensure_private_dir(paths.state_dir())
-            paths.ensure_private_dir(paths.checkpoints_dir())
+            try:
+                paths.ensure_private_dir(paths.state_dir())
+                paths.ensure_private_dir(paths.checkpoints_dir())
+            except ConfigError as error:
+                raise ConfigError(error.what, where=error.where, why=error.why, hint=NO_HISTORY) from error
         self.history = History(paths.history_file() if keep else None)
+        self.history.verify()
         if cut := self.history.mark_interrupted():
             log.warning("%d reply(ies) were cut off by the end of an earlier daemon; what they had is kept", cut)
         self.checkpoints = Checkpoints(
@@ -57,6 +66,7 @@ class Services:
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
         self._background: list[asyncio.Task] = []
         self._engine: Engine | None = None
+        self.damage: str | None = None
 
     def _open(self, option: Option) -> tuple[LoadedModel, Backend]:
         """What an option names, not loaded yet. Raises AssistantError."""
@@ -88,10 +98,14 @@ class Services:
         """Load the weights, then open for requests and begin to follow the policy."""
         await self._load()
         engine = Engine(self.backend, max_batch=self.follower.active.settings["batch"],
-                        prefill_chunk=self.config.daemon.prefill_chunk)  # fmt: skip
+                        prefill_chunk=self.config.daemon.prefill_chunk,
+                        max_queue=self.config.daemon.max_queue)  # fmt: skip
         speaker = self._speaker()
         self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered)
-        self.completions = Completions(engine, speaker, self.config.sampling, self._api_answered)
+        tokenizer = self.model.tokenizer
+        grammars = Grammars(tokenizer.tokens, self.model.weights.config.vocab, tokenizer.encode)
+        self.completions = Completions(engine, speaker, self.config.sampling, grammars, self._api_answered)
+        self.responses = Responses(self.chats, self.history)
         self._engine = engine
         self._background = [asyncio.create_task(self._learn_the_wall()),
                             asyncio.create_task(self.follower.watch(self._go_over, engine.passes))]  # fmt: skip
@@ -120,6 +134,7 @@ class Services:
                 return backend
 
         await asyncio.wrap_future(self._engine.exchange(change, wanted["batch"]))
+        await self.verify_weights()
         self.read_bandwidth = None
         self._background[0].cancel()
         self._background[0] = asyncio.create_task(self._learn_the_wall())
@@ -166,13 +181,32 @@ class Services:
             return [f"joules now: measured by {sensor.name}: {sensor.covers}, other programs included"]
         return [f"joules now: {info.energy_model}", *(f"not measured by {why}" for why in self.energy.reasons)]
 
+    async def verify_weights(self) -> None:
+        """Hash the mapped file once, after the first requests may come: a flipped bit must not go on answering."""
+        manifest, precision = self.model.manifest, self.model.weights.precision
+        record = manifest.weights.get(precision)
+        if record is None or record.bytes > VERIFY_LIMIT_BYTES:
+            return
+        path = self._store.folder(manifest.name) / record.file
+        try:
+            now = await asyncio.to_thread(record_of, path)
+            damage = None if now.sha256 == record.sha256 else "its content has changed since it was added"
+        except ModelFileError as error:
+            damage = error.why or error.what
+        if damage:
+            self.damage = f"the weights are damaged ({path}): {damage}"
+            log.error("%s; `assistant models verify %s` tells more, adding the model again repairs it", self.damage,
+                      manifest.name)  # fmt: skip
+
     def _speaker(self) -> Speaker:
         weights = self.model.weights
         tokenizer, template = self.model.tokenizer, self.model.template
         return Speaker(
             config=weights.config, template=template, bos=template.bos, encode=tokenizer.encode,
             decode_bytes=tokenizer.decode_bytes,
-            meter=self._meter, initial=self.model.initial,
+            meter=self._meter, initial=self.model.initial, name=self.model.manifest.name,
+            max_prompt_tokens=self.config.daemon.max_prompt_tokens,
+            max_reply_tokens=self.config.daemon.max_reply_tokens,
         )  # fmt: skip
 
     def _meter(self, cached_tokens: int) -> Meter:
@@ -183,9 +217,13 @@ class Services:
 
     @property
     def is_ready(self) -> bool:
-        return self._engine is not None
+        return self._engine is not None and not self.damage
 
     def require_ready(self) -> None:
+        """Raises RequestError 503 while the model is being loaded, and when its weights are damaged."""
+        if self.damage:
+            raise RequestError(self.damage, status=503, code="damaged_model",
+                               hint="add the model again from its source file")  # fmt: skip
         if not self.is_ready:
             raise RequestError("the model is being loaded", status=503, code="loading", hint="try again in a moment")
 
@@ -228,7 +266,8 @@ class Services:
             ),
             backend=wire.BackendStatus(name=info.name, description=info.description, simulated=info.simulated,
                                        precision=weights.precision, threads=threads or None),
-            plan=self.follower.brief(), reason=None if self.is_ready else "the model is being loaded",
+            plan=self.follower.brief(),
+            reason=None if self.is_ready else self.damage or "the model is being loaded",
         )  # fmt: skip
         if self._engine:
             live, queued = self._engine.load
