@@ -65,7 +65,7 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     max_prompt_tokens: Annotated[
         int, about("most tokens read for one request, beside what a state stands for", ge=1)
     ] = 1 << 17
-    max_reply_tokens: Annotated[int, about("most tokens written for one request", ge=1)] = 1 << 17
+    max_reply_tokens: Annotated[int, about("most tokens written for one request", ge=1)] = 1 << 20
     client_timeout_s: Annotated[
         float, about("seconds to send a whole request, or to leave an answer unread", ge=0.1)
     ] = 20.0

@@ -37,7 +37,7 @@ class Speaker:
     initial: State | None = None  # a tuned state that every conversation starts from
     name: str = ""  # of the model, to tell people
     max_prompt_tokens: int = 1 << 17
-    max_reply_tokens: int = 1 << 17
+    max_reply_tokens: int = 1 << 20
 
     def fresh_state(self) -> State:
         """What a conversation starts from."""

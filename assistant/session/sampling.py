@@ -30,7 +30,7 @@ def sampling_params(request: wire.SamplingFields, defaults: Sampling) -> Samplin
     return SamplingParams(seed=secrets.randbits(48) if seed is None else seed, **values)
 
 
-def token_limit(request: wire.SamplingFields, defaults: Sampling, most: int = 1 << 17) -> int:
+def token_limit(request: wire.SamplingFields, defaults: Sampling, most: int = 1 << 20) -> int:
     limit = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     limit = defaults.max_tokens if limit is None else limit
     if not 1 <= limit <= most:
