@@ -118,14 +118,17 @@ class _Live:
 class Engine:
     """Continuous batching over one backend. Prefill and decode alternate, so a long prompt never starves replies."""
 
-    def __init__(self, backend: Backend, *, max_batch: int = 8, prefill_chunk: int = 64, max_queue: int = 64):
-        self._backend, self._max_batch, self._chunk = backend, max_batch, prefill_chunk
+    def __init__(self, backend: Backend, *, max_batch: int = 8, prefill_chunk: int = 64, max_queue: int = 64,
+                 probe: Callable[[], None] = lambda: None):  # fmt: skip
+        """probe: one real step on the device, for `check`; called in the engine's thread when nobody is served."""
+        self._backend, self._max_batch, self._chunk, self._probe = backend, max_batch, prefill_chunk, probe
         self._queue: WaitingLine[_Live] = WaitingLine(max_queue)
         self._typical_s = 1.0  # how long a place in the batch is held: a moving mean
         self._live: list[_Live] = []
         self._wake = threading.Condition()
         self._closing = False
         self._exchange: tuple[Callable[[], Backend], Future[None]] | None = None
+        self._checks: list[Future[None]] = []
         self._turn = itertools.count()
         self._passes: deque[tuple[int, float]] = deque(maxlen=512)
         self.tokens_total = 0
@@ -175,6 +178,17 @@ class Engine:
         """(live, queued) sequences."""
         with self._wake:
             return len(self._live), len(self._queue)
+
+    def check(self) -> Future[None]:
+        """Done once the engine's thread has come round: after a step of its work, or after a probe if it has none.
+
+        Never done while it hangs; fails with what the probe raises.
+        """
+        answer: Future[None] = Future()
+        with self._wake:
+            self._checks.append(answer)
+            self._wake.notify()
+        return answer
 
     @property
     def max_batch(self) -> int:
@@ -228,11 +242,12 @@ class Engine:
             if decoding:
                 self._guard(self._decode, decoding)
             self.last_step_s = time.monotonic()
+            self._answer_checks(worked=bool(prefilling or decoding))
 
     def _admit(self) -> bool:
         """Wait for work, drop the cancelled, fill the batch. False: closing and drained."""
         with self._wake:
-            while not self._queue and not self._live and not self._exchange:
+            while not self._queue and not self._live and not self._exchange and not self._checks:
                 if self._closing:
                     return False
                 self._wake.wait()
@@ -268,6 +283,21 @@ class Engine:
         if self._backend is not before:
             before.close()
         done.set_result(None)
+
+    def _answer_checks(self, worked: bool) -> None:
+        with self._wake:
+            checks, self._checks = self._checks, []
+        if not checks:
+            return
+        error = None
+        try:
+            if not worked:
+                self._probe()
+        except Exception as caught:
+            error = caught
+        for check in checks:
+            if check.set_running_or_notify_cancel():
+                check.set_exception(error) if error else check.set_result(None)
 
     def _guard(self, step: Callable[[list[_Live]], None], group: list[_Live]) -> None:
         """Run one step; a failing pass ends only the sequences in it."""
