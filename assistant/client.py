@@ -62,7 +62,7 @@ class Client:
     """One client of one daemon; `async with`, or `aclose()` at the end."""
 
     def __init__(self, socket: Path | None = None):
-        self.socket = Path(socket or paths.socket_path())
+        self.socket = Path(socket or paths.client_socket())
 
     async def __aenter__(self) -> Client:
         return self
@@ -117,6 +117,16 @@ class Client:
         """What answers have cost; `since` as `assistant cost` understands it."""
         query = f"?by={by}" + (f"&since={quote(since, safe='')}" if since else "")
         return await self._request("GET", f"/v1/cost{query}", answer=wire.CostReport)
+
+    # --- self-test ---
+
+    async def selftests(self) -> wire.SelfTests:
+        """The last self-test in short."""
+        return await self._request("GET", "/v1/selftest", answer=wire.SelfTests)
+
+    async def attest(self) -> wire.Attestation:
+        """What the daemon could not do when it tried, just now."""
+        return await self._request("POST", "/v1/selftest/attest", answer=wire.Attestation)
 
     # --- chats ---
 

@@ -58,6 +58,8 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     """The background process that holds the model."""
 
     idle_exit_s: Annotated[float, about("seconds without a request until it leaves; 0: never", ge=0)] = 900.0
+    unload_after_s: Annotated[float, about("idle time until the weights leave the memory; 0: never", ge=0)] = 300.0
+    drain_s: Annotated[float, about("a stop lets replies under way be finished for so long", ge=0)] = 10.0
     max_batch: Annotated[int, about("most conversations that share one pass over the weights", ge=1)] = 8
     prefill_chunk: Annotated[int, about("prompt tokens between two decode steps of the others", ge=1)] = 64
     max_queue: Annotated[int, about("requests that may wait for a place; more are asked to come back later", ge=1)] = 64

@@ -18,6 +18,7 @@ from assistant.daemon import (
     openapi,
     plan_api,
     responses_api,
+    selftest_api,
     states_api,
 )
 from assistant.daemon.answers import answer, body, failure
@@ -26,6 +27,10 @@ from assistant.daemon.services import Services
 from assistant.errors import AssistantError, RequestError
 
 log = logging.getLogger(__name__)
+
+WITHOUT_MODEL = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/metrics", "/api/version", "/v1/selftest",
+                           "/v1/selftest/attest"})  # fmt: skip
+LOADING_PATIENCE_S = 25.0  # below the 30 s that our own clients wait for an answer
 
 
 async def healthz(_request: Request):
@@ -70,7 +75,8 @@ async def _unexpected(_request: Request, error: Exception):
 class _Touch:
     """Every request keeps the daemon awake, unless its head is larger than any client's.
 
-    A head that comes in pieces is refused by the connection already; here one that came at once.
+    A head that comes in pieces is refused by the connection already; here one that came at once. A request that needs
+    the model waits until it is loaded: so the first one after a start on demand is answered.
     """
 
     def __init__(self, app, services: Services):
@@ -82,6 +88,8 @@ class _Touch:
             why = f"at most {HEADER_LIMIT_BYTES} bytes of headers are read"
             await failure(RequestError("the request's head is too large", status=431, why=why))(scope, receive, send)
             return
+        if scope["type"] == "http" and scope["path"] not in WITHOUT_MODEL:
+            await self._services.until_ready(LOADING_PATIENCE_S)
         await self._app(scope, receive, send)
 
 
@@ -99,6 +107,7 @@ def create_app(services: Services) -> Starlette:
             *plan_api.ROUTES,
             *states_api.ROUTES,
             *openapi.ROUTES,
+            *selftest_api.ROUTES,
         ],
         exception_handlers={AssistantError: _ours, HTTPException: _http, Exception: _unexpected},
     )

@@ -8,20 +8,34 @@ import socket
 import stat
 from pathlib import Path
 
-from assistant import paths
-from assistant.errors import AssistantError, DaemonUnavailable, UsageError
+from assistant import launch, paths
+from assistant.errors import AssistantError, ConfigError, DaemonUnavailable, UsageError
 
 BACKLOG = 128
 LOOPBACK = "127.0.0.1"
 
 
-def take_lock() -> int:
-    """Hold the one-daemon lock until the process ends; returns the descriptor that holds it.
+def take_locks(keeps_history: bool = True) -> list[int]:
+    """Be the one daemon of this socket and, if it keeps anything there, of this state folder until the process ends.
 
-    Raises DaemonUnavailable when another daemon has it.
+    Returns the descriptors that hold that. Raises DaemonUnavailable when another daemon is, ConfigError when a folder
+    cannot be used.
     """
-    path = paths.daemon_lock()
+    files = [paths.daemon_lock(), *([paths.state_lock()] if keeps_history else [])]
+    return [_take_lock(path) for path in files]
+
+
+def _take_lock(path: Path) -> int:
     paths.ensure_private_dir(path.parent)
+    try:
+        return _locked(path)
+    except OSError as error:
+        raise ConfigError("cannot write to the folder", where=path.parent, why=error.strerror,
+                          hint="nothing was changed; make it writable, set ASSISTANT_HOME, or keep nothing: "
+                               "[history] enabled = false") from error  # fmt: skip
+
+
+def _locked(path: Path) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -29,7 +43,7 @@ def take_lock() -> int:
         owner = os.read(handle, 20).decode("ascii", "replace").strip()
         os.close(handle)
         raise DaemonUnavailable(
-            "another daemon is running", where=paths.socket_path(), why=f"process {owner or '?'} holds its lock",
+            "another daemon is running", where=path.parent, why=f"process {owner or '?'} holds its lock",
             hint="use that one, or stop it first",
         ) from None  # fmt: skip
     os.ftruncate(handle, 0)
@@ -47,6 +61,9 @@ def bind(path: Path) -> socket.socket:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise AssistantError("cannot listen", where=path, why="it exists and is not a socket",
                                  hint="move it away: nothing of it is touched")  # fmt: skip
+        if launch.accepts(path):  # not a dead daemon's: a service manager's that starts one on demand
+            raise DaemonUnavailable("somebody listens there already", where=path,
+                                    hint="use it; `assistant service status` tells more")  # fmt: skip
         path.unlink()
     except FileNotFoundError:
         pass

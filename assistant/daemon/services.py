@@ -7,12 +7,15 @@ import logging
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
-from assistant import paths, wire
+from assistant import paths, proofs, seccomp, silence, wire
 from assistant.config import Config
 from assistant.daemon.replan import Follower
+from assistant.daemon.resident import Resident
 from assistant.engine import Engine
 from assistant.errors import BackendError, ConfigError, HistoryError, ModelFileError, RequestError
 from assistant.history import Checkpoints, History
@@ -34,6 +37,7 @@ VERIFY_LIMIT_BYTES = 512 << 20
 """Larger weights are not hashed at every start: half a second of one core for this much."""
 NO_HISTORY = "make it a writable folder of your own; with `[history] enabled = false` nothing is kept"
 QUIET_S = 1.0  # without a request before the memory is measured
+DRAIN_LOOK_S = 0.05
 log = logging.getLogger(__name__)
 
 
@@ -67,14 +71,16 @@ class Services:
         self._background: list[asyncio.Task] = []
         self._engine: Engine | None = None
         self.damage: str | None = None
+        self.stopping = False
+        self._ready = asyncio.Event()
 
-    def _open(self, option: Option) -> tuple[LoadedModel, Backend]:
+    def _open(self, option: Option) -> tuple[LoadedModel, Resident]:
         """What an option names, not loaded yet. Raises AssistantError."""
         wanted = option.settings
         # No threads: the backend measures what is fastest.
         options = {**wanted["options"], "threads": wanted["threads"] or None}
         model = self._store.open(wanted["model"], wanted["precision"])
-        return model, devices.make(wanted["backend"], options)
+        return model, Resident(devices.make(wanted["backend"], options))
 
     def _state_key(self) -> str:
         """What states belong to. Any real device goes on from another's, at whatever precision; but what a simulated
@@ -99,7 +105,7 @@ class Services:
         await self._load()
         engine = Engine(self.backend, max_batch=self.follower.active.settings["batch"],
                         prefill_chunk=self.config.daemon.prefill_chunk,
-                        max_queue=self.config.daemon.max_queue)  # fmt: skip
+                        max_queue=self.config.daemon.max_queue, probe=lambda: self.backend.probe())  # fmt: skip
         speaker = self._speaker()
         self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered)
         tokenizer = self.model.tokenizer
@@ -107,6 +113,7 @@ class Services:
         self.completions = Completions(engine, speaker, self.config.sampling, grammars, self._api_answered)
         self.responses = Responses(self.chats, self.history)
         self._engine = engine
+        self._ready.set()
         self._background = [asyncio.create_task(self._learn_the_wall()),
                             asyncio.create_task(self.follower.watch(self._go_over, engine.passes))]  # fmt: skip
 
@@ -219,8 +226,20 @@ class Services:
     def is_ready(self) -> bool:
         return self._engine is not None and not self.damage
 
+    async def alive(self) -> None:
+        """Returns when the engine has come round; raises what it finds wrong with itself."""
+        if self._engine:
+            await asyncio.wrap_future(self._engine.check())
+
+    async def until_ready(self, limit_s: float) -> None:
+        """Returns when the model is loaded, or when the time is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), limit_s)
+
     def require_ready(self) -> None:
-        """Raises RequestError 503 while the model is being loaded, and when its weights are damaged."""
+        """Raises RequestError 503 while the model is being loaded or the daemon stops, and for damaged weights."""
+        if self.stopping:
+            raise RequestError("the daemon is stopping", status=503, code="stopping", hint="try again in a moment")
         if self.damage:
             raise RequestError(self.damage, status=503, code="damaged_model",
                                hint="add the model again from its source file")  # fmt: skip
@@ -241,6 +260,13 @@ class Services:
         if self._engine and any(self._engine.load):
             self.touch()
         return time.monotonic() - self.last_used_s
+
+    async def drain(self, limit_s: float, hurry: Callable[[], bool]) -> None:
+        """Take no new work; return when all replies under way are finished, the time is over or `hurry` says so."""
+        self.stopping = True
+        until = time.monotonic() + limit_s
+        while self._engine and any(self._engine.load) and time.monotonic() < until and not hurry():
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     async def close(self) -> None:
         """Stop writing, store what there is, give everything back."""
@@ -268,6 +294,8 @@ class Services:
                                        precision=weights.precision, threads=threads or None),
             plan=self.follower.brief(),
             reason=None if self.is_ready else self.damage or "the model is being loaded",
+            weights_in_memory=self.is_ready and not self.backend.asleep, network=network_status(),
+            selftest=proofs.last(),
         )  # fmt: skip
         if self._engine:
             live, queued = self._engine.load
@@ -280,6 +308,14 @@ def _same_weights(a: Mapping[str, object], b: Mapping[str, object]) -> bool:
     """Whether two options differ in threads and slots only."""
     return all(a[key] == b[key] for key in ("source", "backend", "precision")) and (
         {**a["options"], "threads": 0} == {**b["options"], "threads": 0})  # fmt: skip
+
+
+def network_status() -> wire.NetworkStatus:
+    """Asked of the kernel, and tried, at this moment."""
+    fields, namespace = seccomp.kernel_fields(), str(Path("/proc/self/ns/net").readlink())
+    return wire.NetworkStatus(denied=seccomp.network_denied(), seccomp=fields.get("Seccomp", 0),
+                              no_new_privs=fields.get("NoNewPrivs", 0), namespace=namespace,
+                              reason=silence.reason)  # fmt: skip
 
 
 def _parameters(config) -> int:

@@ -110,9 +110,10 @@ class History:
         """A hidden chat is left out of the list."""
         chat_id, now = new_id(), time.time()
         with self._write() as db:
+            changed = _next_change(db, now)
             db.execute(
                 "INSERT INTO chats(id, title, system, created_at, updated_at, hidden) VALUES (?,?,?,?,?,?)",
-                (chat_id, title, system, now, now, hidden),
+                (chat_id, title, system, now, changed, hidden),
             )
         return self.chat(chat_id)
 
@@ -141,7 +142,8 @@ class History:
             for column, value in changes.items():
                 if column not in ("title", "pinned", "head_id"):
                     raise ValueError(f"not a column of a chat that may change: {column}")
-                db.execute(f"UPDATE chats SET {column} = ?, updated_at = ? WHERE id = ?", (value, time.time(), chat_id))
+                changed = _next_change(db, time.time())
+                db.execute(f"UPDATE chats SET {column} = ?, updated_at = ? WHERE id = ?", (value, changed, chat_id))
         return self.chat(chat_id)
 
     def delete_chat(self, chat_id: str) -> list[str]:
@@ -243,7 +245,8 @@ class History:
             "INSERT INTO messages(id, chat_id, parent_id, role, content, status, created_at) VALUES (?,?,?,?,?,?,?)",
             (message_id, chat_id, parent_id, role, content, status, now),
         )
-        db.execute("UPDATE chats SET head_id = ?, updated_at = ? WHERE id = ?", (message_id, now, chat_id))
+        changed = _next_change(db, now)
+        db.execute("UPDATE chats SET head_id = ?, updated_at = ? WHERE id = ?", (message_id, changed, chat_id))
         return message_id
 
     def update_reply(
@@ -328,6 +331,12 @@ class History:
             day = ledger.day_of(row["created_at"] if row else None)
             ledger.add(db, day, "chat", cost)
             db.execute("UPDATE messages SET day = ? WHERE id = ?", (day, message_id))
+
+
+def _next_change(db: sqlite3.Connection, now: float) -> float:
+    """The time of a change; later than every one before, so that a clock set back does not hide the newest chat."""
+    (last,) = db.execute("SELECT max(updated_at) FROM chats").fetchone()
+    return max(now, (last or 0.0) + 1e-6)
 
 
 def _chat(row: sqlite3.Row) -> wire.Chat:

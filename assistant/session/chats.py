@@ -67,6 +67,7 @@ class Chats:
         self._speaker, self._sampling, self._record = speaker, sampling, record
         self._live: dict[str, Reply] = {}  # by chat id
         self._unstored: dict[str, Outcome] = {}  # replies that the disk had no room for, by message id
+        self._settling = False
 
     # --- reading and arranging ---
 
@@ -138,7 +139,8 @@ class Chats:
         return int(reply is not None)
 
     async def settle(self) -> None:
-        """Cancel every reply and wait until all are stored (shutdown)."""
+        """Cut every reply off and wait until all are stored (shutdown)."""
+        self._settling = True
         for reply in list(self._live.values()):
             reply.cancel()
             await reply.done()
@@ -279,7 +281,9 @@ class Chats:
             self._unstored.pop(reply_id, None)
 
     def _update(self, reply_id: str, outcome: Outcome) -> None:
-        status = {"cancelled": "cancelled", "error": "error"}.get(outcome.finish_reason, "complete")
+        # Nobody wanted the end that a shutdown puts to a reply.
+        cut = "interrupted" if self._settling else "cancelled"
+        status = {"cancelled": cut, "error": "error"}.get(outcome.finish_reason, "complete")
         self._history.update_reply(reply_id, outcome.text, status, outcome.finish_reason, outcome.cost)
 
     def _stored(self, reply_id: str, outcome: Outcome) -> wire.StreamEvent:

@@ -191,3 +191,19 @@ def test_a_checkpoint_is_found_while_it_waits_to_be_written(tmp_path):
     store.close()
     assert len(list(tmp_path.glob("*.ckpt"))) == 80
     assert not store._unsaved
+
+
+def test_a_clock_that_is_set_back_changes_no_order(history, monkeypatch):
+    """The newest chat stays the first, and alternatives stay in the order in which they were written."""
+    clock = iter([1000.0, 1001.0, 1002.0, *(500.0 + i for i in range(100))])
+    monkeypatch.setattr("assistant.history.store.time.time", lambda: next(clock))
+    old = history.create_chat("before")
+    new = history.create_chat("after the clock was set back")
+    user, first = history.add_turn(new.id, None, "hello")
+    second = history.add_reply(new.id, user.id)
+    assert [c.id for c in history.chats()] == [new.id, old.id]
+    assert history.message(first.id).sibling_index == 0
+    assert history.message(second.id).sibling_index == 1
+    assert [m.siblings for m in history.path(new.id, second.id)] == [1, 2]
+    history.update_chat(old.id, title="touched last")
+    assert [c.id for c in history.chats()] == [old.id, new.id]
