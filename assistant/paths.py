@@ -19,6 +19,8 @@ from assistant.errors import AssistantError, ConfigError
 APP = "rwkv-assistant"
 SYSTEM_SOCKET = Path("/run/rwkv-assistant/daemon.sock")
 """Where a service of the whole machine listens (systemd/system)."""
+MOVERS = ("ASSISTANT_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+"""Variables that move a person's folders. `XDG_RUNTIME_DIR` is the session's and not the person's."""
 SOCKET_PATH_LIMIT = 107
 """Bytes that fit into `sun_path` on Linux, without its closing zero."""
 
@@ -115,6 +117,16 @@ def state_lock() -> Path:
 def daemon_lock() -> Path:
     """Held by the one daemon of a socket; beside it, so that it is local and short-lived."""
     return socket_path().with_suffix(".lock")
+
+
+def movers() -> dict[str, str]:
+    """Those variables that are set: what another process needs to find the same folders."""
+    return {name: value for name in MOVERS if (value := os.environ.get(name))}
+
+
+def user_units_dir() -> Path:
+    """Where a person's own systemd units belong (systemd.unit(5))."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
 
 
 def shipped_dir(name: str) -> Path:

@@ -89,6 +89,7 @@ class _Touch:
             await failure(RequestError("the request's head is too large", status=431, why=why))(scope, receive, send)
             return
         if scope["type"] == "http" and scope["path"] not in WITHOUT_MODEL:
+            self._services.touch_model()
             await self._services.until_ready(LOADING_PATIENCE_S)
         await self._app(scope, receive, send)
 

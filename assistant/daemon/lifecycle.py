@@ -92,7 +92,7 @@ async def _serve(
     async def unload_when_idle() -> None:
         while True:
             await asyncio.sleep(IDLE_CHECK_S)
-            if services.is_ready and not services.backend.asleep and services.idle_s() >= unload_after_s:
+            if services.is_ready and not services.backend.asleep and services.model_idle_s() >= unload_after_s:
                 await asyncio.to_thread(services.backend.release)
 
     async def leave_when_idle() -> None:

@@ -46,7 +46,7 @@ class Services:
 
     def __init__(self, config: Config):
         self.config = config
-        self.started_at, self.last_used_s = time.time(), time.monotonic()
+        self.started_at, self.last_used_s, self.model_used_s = time.time(), time.monotonic(), time.monotonic()
         self._store = Store()
         self.follower = Follower(config, self._store)
         self.model, self.backend = self._open(self.follower.active)
@@ -255,11 +255,21 @@ class Services:
         """Somebody is here: the idle clock starts anew."""
         self.last_used_s = time.monotonic()
 
+    def touch_model(self) -> None:
+        """Somebody may want the model: its clock starts anew. A client that only watches does not keep it awake."""
+        self.model_used_s = time.monotonic()
+
     def idle_s(self) -> float:
         """Seconds without a request and without a reply being written."""
         if self._engine and any(self._engine.load):
             self.touch()
         return time.monotonic() - self.last_used_s
+
+    def model_idle_s(self) -> float:
+        """Seconds without a request that may want the model and without a reply being written."""
+        if self._engine and any(self._engine.load):
+            self.touch_model()
+        return time.monotonic() - self.model_used_s
 
     async def drain(self, limit_s: float, hurry: Callable[[], bool]) -> None:
         """Take no new work; return when all replies under way are finished, the time is over or `hurry` says so."""

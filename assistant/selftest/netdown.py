@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from assistant import silence
+from assistant import paths, silence
 from assistant.selftest import honeypot, live, scenario, static
 from assistant.selftest.report import FAIL, FULL_S, NOT_PROVEN, Check, Report, Rung, conclude
 
@@ -93,7 +93,7 @@ def _honeypot(online: list[Check] | str, seconds: float) -> tuple[Rung, float]:
     """The daemon without its filter, so that whatever tries to call is caught and not only refused."""
     started = time.monotonic()
     # What could silence a library from outside is taken away: our code has to do it.
-    env = {k: v for k, v in os.environ.items() if k not in silence.SWITCHES and not k.startswith("XDG_")}
+    env = {k: v for k, v in os.environ.items() if k not in silence.SWITCHES and k not in paths.MOVERS}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as home:
         # Device ids and the like are put below HOME; the assistant's own files go to a private home of its own.
         env |= {"HOME": home, "PYTHONUSERBASE": site.getuserbase()}

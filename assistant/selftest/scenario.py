@@ -52,7 +52,8 @@ class _Daemon:
     def __init__(self, home: Path, unfiltered: bool, backend: str):
         self.home, self._unfiltered, self._backend = home, unfiltered, backend
         self.socket, self.log = home / "runtime" / "daemon.sock", home / "log"
-        self.env = os.environ | {"ASSISTANT_HOME": str(home), "PYTHONSAFEPATH": "1"}
+        self.env = os.environ.copy()
+        self.env |= {"ASSISTANT_HOME": str(home), "PYTHONSAFEPATH": "1"}
         for name in ("ASSISTANT_SOCKET", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
             self.env.pop(name, None)
         self.process: subprocess.Popen | None = None

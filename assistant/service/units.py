@@ -16,8 +16,6 @@ SELFTEST = f"{NAME}-selftest.service"
 UNITS = (SOCKET, SERVICE, SELFTEST, TIMER)
 GROUP = f"{NAME}-users"
 DROP_IN = "10-install.conf"
-MOVERS = ("ASSISTANT_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
-"""Variables that move our folders: a user's service must see what the user's shell sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,7 @@ class Scope:
         """Where unit files of an administrator, or of a user, belong."""
         if self.is_system:
             return self.root / "etc/systemd/system"
-        config = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-        return Path(config) / "systemd/user"
+        return paths.user_units_dir()
 
     @property
     def systemctl(self) -> list[str]:
@@ -55,7 +52,8 @@ class Scope:
         for unit, arguments in ((SERVICE, "serve"), (SELFTEST, "selftest network-down")):
             lines = ["[Service]", "ExecStart=", f"ExecStart={_quoted(python)} -m assistant {arguments}"]
             if not self.is_system:
-                lines += [f"Environment={_quoted(f'{name}={os.environ[name]}')}" for name in MOVERS if _set(name)]
+                # A user's service must see what the user's shell sees.
+                lines += [f"Environment={_quoted(f'{name}={value}')}" for name, value in paths.movers().items()]
                 lines += [f"ReadWritePaths=-{_quoted(folder)}" for folder in user_folders()] if unit == SERVICE else []
             found[self.folder / f"{unit}.d" / DROP_IN] = "\n".join(lines) + "\n"
         if not self.is_system and paths.socket_path() != Path(f"/run/user/{os.getuid()}/{NAME}/daemon.sock"):
@@ -85,10 +83,6 @@ def interpreter(for_system: bool) -> str:
                          "rwkv-assistant), or use `assistant service install --user`",
                 )  # fmt: skip
     return str(python)
-
-
-def _set(name: str) -> bool:
-    return bool(os.environ.get(name))
 
 
 def _quoted(value: object) -> str:

@@ -149,9 +149,9 @@ def test_weights_leave_when_idle_and_the_chat_goes_on_as_if_they_had_not(daemon)
         fork = http.post(f"/v1/chats/{chat}/fork", json={}).json()["chat"]["id"]
         *_, awake = events(http, fork, content="two", max_tokens=10, seed=3)
     until = time.monotonic() + 30
-    while daemon.log.read_text().count("were given back") < 1 and time.monotonic() < until:
-        time.sleep(0.1)  # asking it would keep it awake
-    with daemon.http() as http:
+    with daemon.http() as http:  # a terminal that only watches does not keep them in memory
+        while http.get("/readyz").json()["weights_in_memory"] and time.monotonic() < until:
+            time.sleep(0.1)
         assert http.get("/readyz").json()["weights_in_memory"] is False
         *_, slept = events(http, chat, content="two", max_tokens=10, seed=3)
         assert http.get("/readyz").json()["weights_in_memory"] is True
