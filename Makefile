@@ -20,13 +20,14 @@ export PYTHONSAFEPATH := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help chat test lint bench sanitize lock clean
+.PHONY: help chat test lint bench soak sanitize lock clean
 
 help:
 	@echo "make chat    talk to the assistant in this terminal"
 	@echo "make test    run all tests"
 	@echo "make lint    check style and import rules"
 	@echo "make bench   measure speed on this machine"
+	@echo "make soak    some ten minutes of clients, kills and bad inputs"
 	@echo "make sanitize  run the contract suite on instrumented builds of the native core"
 	@echo "make lock    renew requirements/*.txt (needs the network)"
 	@echo "make clean   delete .venv and build results"
@@ -44,6 +45,9 @@ lint: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m pytest -m bench -s $(ARGS)
+
+soak: $(DEV)
+	@sh tests/soak/run.sh $(BIN)/python $(ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from assistant import silence
 from assistant.errors import AssistantError
 
 COMMANDS = {  # name -> where its click command is, and its line in --help (so that help loads nothing)
@@ -17,9 +18,12 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),
     "eval": ("assistant.evaluation.command:command", "Measure how good a model is."),
     "config": ("assistant.settings:command", "Check and explain configuration, policies and profiles."),
+    "states": ("assistant.states:states", "Move a conversation between machines."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
     "cost": ("assistant.cost:command", "Show what the answers have cost."),
     "wall": ("assistant.wall.command:command", "Show the memory wall of this and other machines."),
+    "service": ("assistant.service.command:service", "Run the daemon as a systemd service."),
+    "selftest": ("assistant.selftest.command:selftest", "Prove that it works without a network, and alone."),
     "cim": ("assistant.cim.commands:cim", "Ask the simulated compute-in-memory chips."),
 }
 
@@ -58,6 +62,7 @@ def assistant() -> None:
 
 def main() -> None:
     """Entry point: our errors become one line on stderr and their exit code."""
+    silence.switch_off_telemetry()
     try:
         assistant(prog_name="assistant")
     except AssistantError as error:

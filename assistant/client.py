@@ -62,7 +62,7 @@ class Client:
     """One client of one daemon; `async with`, or `aclose()` at the end."""
 
     def __init__(self, socket: Path | None = None):
-        self.socket = Path(socket or paths.socket_path())
+        self.socket = Path(socket or paths.client_socket())
 
     async def __aenter__(self) -> Client:
         return self
@@ -118,6 +118,16 @@ class Client:
         query = f"?by={by}" + (f"&since={quote(since, safe='')}" if since else "")
         return await self._request("GET", f"/v1/cost{query}", answer=wire.CostReport)
 
+    # --- self-test ---
+
+    async def selftests(self) -> wire.SelfTests:
+        """The last self-test in short."""
+        return await self._request("GET", "/v1/selftest", answer=wire.SelfTests)
+
+    async def attest(self) -> wire.Attestation:
+        """What the daemon could not do when it tried, just now."""
+        return await self._request("POST", "/v1/selftest/attest", answer=wire.Attestation)
+
     # --- chats ---
 
     async def chats(self) -> list[wire.Chat]:
@@ -146,6 +156,19 @@ class Client:
         """Stop what the chat is generating; how many generations that were."""
         answer = await self._request("POST", _chat(chat_id, "cancel"), answer=_Cancelled)
         return answer.cancelled
+
+    # --- states: a conversation and the model's memory of it, as a file ---
+
+    async def export_state(self, message_id: str) -> bytes:
+        """The file of a chat up to a reply."""
+        status, content = await self._exchange("GET", f"/v1/states/{quote(message_id, safe='')}")
+        if status >= 400:
+            raise _refusal(status, content)
+        return content
+
+    async def import_state(self, content: bytes) -> wire.ChatView:
+        """The new chat that goes on where the file ends."""
+        return await self._request("POST", "/v1/states", content, answer=wire.ChatView)
 
     # --- generation; closing the iterator cancels it ---
 
@@ -232,6 +255,8 @@ def _chat(chat_id: str, verb: str = "") -> str:
 def _payload(body: Any) -> dict[str, Any]:
     if body is None:
         return {}
+    if isinstance(body, bytes):
+        return {"content": body, "headers": {"content-type": "application/octet-stream"}}
     fields = {key: value for key, value in msgspec.to_builtins(body).items() if value is not None}
     return {
         "content": msgspec.json.encode(fields),

@@ -58,8 +58,19 @@ class Daemon(msgspec.Struct, frozen=True, kw_only=True):
     """The background process that holds the model."""
 
     idle_exit_s: Annotated[float, about("seconds without a request until it leaves; 0: never", ge=0)] = 900.0
+    unload_after_s: Annotated[float, about("idle time until the weights leave the memory; 0: never", ge=0)] = 300.0
+    drain_s: Annotated[float, about("a stop lets replies under way be finished for so long", ge=0)] = 10.0
     max_batch: Annotated[int, about("most conversations that share one pass over the weights", ge=1)] = 8
     prefill_chunk: Annotated[int, about("prompt tokens between two decode steps of the others", ge=1)] = 64
+    max_queue: Annotated[int, about("requests that may wait for a place; more are asked to come back later", ge=1)] = 64
+    max_connections: Annotated[int, about("most connections at once", ge=1)] = 256
+    max_prompt_tokens: Annotated[
+        int, about("most tokens read for one request, beside what a state stands for", ge=1)
+    ] = 1 << 17
+    max_reply_tokens: Annotated[int, about("most tokens written for one request", ge=1)] = 1 << 20
+    client_timeout_s: Annotated[
+        float, about("seconds to send a whole request, or to leave an answer unread", ge=0.1)
+    ] = 20.0
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):

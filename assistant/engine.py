@@ -10,7 +10,7 @@ import itertools
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from concurrent.futures import Future
@@ -20,8 +20,9 @@ from typing import Protocol
 
 import numpy as np
 
-from assistant.errors import BackendError
+from assistant.errors import BackendError, RequestError
 from assistant.sampler import Sampler, SamplingParams
+from assistant.waiting import WaitingLine
 from backends.base import Backend, Cost, State
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,19 @@ class Stopper(Protocol):
     """Decides after each token whether the reply ends. Called in the engine's thread; pure and quick."""
 
     def push(self, token: int) -> Verdict: ...
+
+
+class Constraint(Protocol):
+    """Bounds the reply to what a grammar allows. Called in the engine's thread; one per generation."""
+
+    ended: bool  # the reply is complete and can go on no further
+    cut: bool  # it was brought to its end because `remaining` ran out
+
+    def pick(self, logits: np.ndarray, remaining: int, sample: Callable[[np.ndarray], int]) -> int:
+        """The next token: `sample` of logits f32[V] with what is not allowed masked. `remaining`: tokens left with it.
+
+        Raises ValueError when no token is allowed.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +94,8 @@ class Generation:
     stop_tokens: frozenset[int] = frozenset({0})
     logits: np.ndarray | None = None  # f32[V] of the last token already in `state`; needed when `prompt` is empty
     on_prefilled: Callable[[State, np.ndarray], None] | None = None  # (state, logits) just after the prompt, to copy
+    constraint: Constraint | None = None
+    client: str = ""  # who asks: places are shared fairly between clients
 
 
 @dataclass(slots=True, eq=False)
@@ -96,18 +112,23 @@ class _Live:
     cancelled: bool = False
     finished: bool = False
     queue_s: float = 0.0
+    admitted_s: float = 0.0
 
 
 class Engine:
     """Continuous batching over one backend. Prefill and decode alternate, so a long prompt never starves replies."""
 
-    def __init__(self, backend: Backend, *, max_batch: int = 8, prefill_chunk: int = 64):
-        self._backend, self._max_batch, self._chunk = backend, max_batch, prefill_chunk
-        self._queue: deque[_Live] = deque()
+    def __init__(self, backend: Backend, *, max_batch: int = 8, prefill_chunk: int = 64, max_queue: int = 64,
+                 probe: Callable[[], None] = lambda: None):  # fmt: skip
+        """probe: one real step on the device, for `check`; called in the engine's thread when nobody is served."""
+        self._backend, self._max_batch, self._chunk, self._probe = backend, max_batch, prefill_chunk, probe
+        self._queue: WaitingLine[_Live] = WaitingLine(max_queue)
+        self._typical_s = 1.0  # how long a place in the batch is held: a moving mean
         self._live: list[_Live] = []
         self._wake = threading.Condition()
         self._closing = False
         self._exchange: tuple[Callable[[], Backend], Future[None]] | None = None
+        self._checks: list[Future[None]] = []
         self._turn = itertools.count()
         self._passes: deque[tuple[int, float]] = deque(maxlen=512)
         self.tokens_total = 0
@@ -118,14 +139,18 @@ class Engine:
     # --- called from any thread ---
 
     def submit(self, request: Generation) -> Callable[[], None]:
-        """Queue a generation; returns the function that cancels it (idempotent). Raises BackendError when closing."""
+        """Queue a generation; returns the function that cancels it (idempotent).
+
+        Raises BackendError when closing, RequestError 429 when too many wait already.
+        """
         if not len(request.prompt) and request.logits is None:
             raise ValueError("a generation needs prompt tokens, or the logits that follow its state")
         live = _Live(request, time.perf_counter(), Sampler(request.sampling))
         with self._wake:
             if self._closing:
                 raise BackendError("the engine is shutting down", hint="send the request again in a moment")
-            self._queue.append(live)
+            self._require_room(request.client)
+            self._queue.add(request.client, live)
             self._wake.notify()
 
         def cancel() -> None:
@@ -135,11 +160,35 @@ class Engine:
 
         return cancel
 
+    def require_room(self, client: str) -> None:
+        """Raises the RequestError 429 that `submit` would: to ask before anything is stored."""
+        with self._wake:
+            self._require_room(client)
+
+    def _require_room(self, client: str) -> None:
+        if self._queue.has_room(client):
+            return
+        waiting = len(self._queue)
+        retry_s = min(60, max(1, round(self._typical_s * waiting / self._max_batch)))
+        raise RequestError("too many requests are waiting", status=429, code="queue_full", why=f"{waiting} of them",
+                           hint=f"try again in {retry_s} s", retry_after_s=retry_s)  # fmt: skip
+
     @property
     def load(self) -> tuple[int, int]:
         """(live, queued) sequences."""
         with self._wake:
             return len(self._live), len(self._queue)
+
+    def check(self) -> Future[None]:
+        """Done once the engine's thread has come round: after a step of its work, or after a probe if it has none.
+
+        Never done while it hangs; fails with what the probe raises.
+        """
+        answer: Future[None] = Future()
+        with self._wake:
+            self._checks.append(answer)
+            self._wake.notify()
+        return answer
 
     @property
     def max_batch(self) -> int:
@@ -193,28 +242,27 @@ class Engine:
             if decoding:
                 self._guard(self._decode, decoding)
             self.last_step_s = time.monotonic()
+            self._answer_checks(worked=bool(prefilling or decoding))
 
     def _admit(self) -> bool:
         """Wait for work, drop the cancelled, fill the batch. False: closing and drained."""
         with self._wake:
-            while not self._queue and not self._live and not self._exchange:
+            while not self._queue and not self._live and not self._exchange and not self._checks:
                 if self._closing:
                     return False
                 self._wake.wait()
         if self._exchange and not self._live:
             self._change_backend()
         with self._wake:
-            waiting = list(self._queue)
-            self._queue.clear()
-        gone = [x for x in [*self._live, *waiting] if x.cancelled]
-        self._live = [x for x in self._live if not x.cancelled]
-        waiting = [x for x in waiting if not x.cancelled]
-        while waiting and len(self._live) < self._max_batch and not self._exchange:
-            live = waiting.pop(0)
-            live.queue_s = time.perf_counter() - live.submitted_s
-            self._live.append(live)
-        with self._wake:
-            self._queue.extendleft(reversed(waiting))
+            gone = [*(x for x in self._live if x.cancelled), *self._queue.remove(lambda x: x.cancelled)]
+            self._live = [x for x in self._live if not x.cancelled]
+            busy = Counter(x.request.client for x in self._live)
+            while self._queue and len(self._live) < self._max_batch and not self._exchange:
+                live = self._queue.take(busy)
+                busy[live.request.client] += 1
+                live.admitted_s = time.perf_counter()
+                live.queue_s = live.admitted_s - live.submitted_s
+                self._live.append(live)
         for live in gone:
             self._finish(live, "cancelled")
         return True
@@ -235,6 +283,21 @@ class Engine:
         if self._backend is not before:
             before.close()
         done.set_result(None)
+
+    def _answer_checks(self, worked: bool) -> None:
+        with self._wake:
+            checks, self._checks = self._checks, []
+        if not checks:
+            return
+        error = None
+        try:
+            if not worked:
+                self._probe()
+        except Exception as caught:
+            error = caught
+        for check in checks:
+            if check.set_running_or_notify_cancel():
+                check.set_exception(error) if error else check.set_result(None)
 
     def _guard(self, step: Callable[[list[_Live]], None], group: list[_Live]) -> None:
         """Run one step; a failing pass ends only the sequences in it."""
@@ -282,8 +345,12 @@ class Engine:
         """Sample, ask the stopper, and either go on or finish."""
         request = live.request
         started = time.perf_counter()
+        constraint = request.constraint
         try:
-            token = live.sampler.sample(logits)
+            if constraint:
+                token = constraint.pick(logits, request.max_tokens - live.produced, live.sampler.sample)
+            else:
+                token = live.sampler.sample(logits)
         except ValueError as error:  # this sequence's state is broken; the others of the batch go on
             self._finish(live, "error", timing, cost, error=str(error), **about)
             return
@@ -295,7 +362,7 @@ class Engine:
         timing = replace(timing, sample_s=sampled - started, text_s=time.perf_counter() - sampled)
 
         if ended:  # never fed; what was held stays part of the reply
-            self._finish(live, "stop", timing, cost, **about)
+            self._finish(live, "length" if constraint and constraint.cut else "stop", timing, cost, **about)
         elif verdict is Verdict.STOP:
             if live.held:
                 request.state.assign(live.held)
@@ -306,7 +373,9 @@ class Engine:
             elif live.held is None:
                 live.held = request.state.copy()
             live.pending = token
-            if live.produced >= request.max_tokens:
+            if constraint and constraint.ended:
+                self._finish(live, "length" if constraint.cut else "stop", timing, cost, token=token, **about)
+            elif live.produced >= request.max_tokens:
                 self._finish(live, "length", timing, cost, token=token, **about)
             else:
                 self._emit(live, Progress(token, timing, cost, **about))
@@ -317,6 +386,8 @@ class Engine:
             return
         live.finished = True
         self._live = [x for x in self._live if x is not live]
+        if live.admitted_s:
+            self._typical_s += 0.1 * (time.perf_counter() - live.admitted_s - self._typical_s)
         unfed = () if live.pending is None else (live.pending,)
         self._emit(live, Progress(token, timing, cost, finish_reason=reason, state=live.request.state, unfed=unfed,
                                   error=error, **about))  # fmt: skip

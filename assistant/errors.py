@@ -9,6 +9,7 @@
     |-- DaemonUnavailable   69   no daemon answers and none could be started
     |-- RequestError      1/75   the daemon refused a request (75: trying later may help)
     `-- HistoryError         1   the history database or a checkpoint cannot be read or written
+        `-- StorageFull      1   nothing more can be written there
 
 The number is the exit code of a command that ends with the error.
 """
@@ -100,10 +101,12 @@ class RequestError(AssistantError):
         where: object = None,
         why: object = None,
         hint: str | None = None,
+        retry_after_s: int | None = None,
     ):
         super().__init__(what, where=where, why=why, hint=hint)
         self.status = status
         self.code = code
+        self.retry_after_s = retry_after_s  # when a second try may find a free place
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]
@@ -113,6 +116,10 @@ class RequestError(AssistantError):
 
 class HistoryError(AssistantError):
     """The history database or a checkpoint cannot be read or written."""
+
+
+class StorageFull(HistoryError):
+    """There is no room, or no permission, to keep what was said; nothing was half-written."""
 
 
 def _text(part: object) -> str | None:

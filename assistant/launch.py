@@ -38,10 +38,11 @@ def ensure_daemon(
     With `backend` the daemon is started on it; one that already runs on another is refused, never replaced: somebody
     else may be talking to it.
     """
-    path = paths.socket_path()
+    path = paths.client_socket()
     if accepts(path):
         require_backend(path, backend)
         return False
+    path = paths.socket_path()
     deadline = time.monotonic() + timeout_s
     paths.ensure_private_dir(path.parent)
     with _launch_lock(path.with_suffix(".launch"), deadline, on_status):

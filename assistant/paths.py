@@ -17,6 +17,10 @@ from platformdirs import PlatformDirs
 from assistant.errors import AssistantError, ConfigError
 
 APP = "rwkv-assistant"
+SYSTEM_SOCKET = Path("/run/rwkv-assistant/daemon.sock")
+"""Where a service of the whole machine listens (systemd/system)."""
+MOVERS = ("ASSISTANT_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+"""Variables that move a person's folders. `XDG_RUNTIME_DIR` is the session's and not the person's."""
 SOCKET_PATH_LIMIT = 107
 """Bytes that fit into `sun_path` on Linux, without its closing zero."""
 
@@ -69,6 +73,16 @@ def socket_path() -> Path:
     return _short_runtime_dir() / f"{digest}.sock"
 
 
+def client_socket() -> Path:
+    """Where a client asks: `ASSISTANT_SOCKET`, else our own daemon's if there is one, else the machine's if we may."""
+    if given := os.environ.get("ASSISTANT_SOCKET"):
+        return Path(given)
+    own = socket_path()
+    if _home_override() or own.exists() or not os.access(SYSTEM_SOCKET, os.R_OK | os.W_OK):
+        return own
+    return SYSTEM_SOCKET
+
+
 def models_dir() -> Path:
     return data_dir() / "models"
 
@@ -81,13 +95,38 @@ def checkpoints_dir() -> Path:
     return state_dir() / "checkpoints"
 
 
+def token_file() -> Path:
+    """The secret that a client on TCP has to show."""
+    return state_dir() / "token"
+
+
 def daemon_log() -> Path:
     return state_dir() / "daemon.log"
+
+
+def selftests_dir() -> Path:
+    """Kept reports of self-tests."""
+    return state_dir() / "selftest"
+
+
+def state_lock() -> Path:
+    """Held by the one daemon of a state folder, whatever its socket: two would write one history."""
+    return state_dir() / "daemon.lock"
 
 
 def daemon_lock() -> Path:
     """Held by the one daemon of a socket; beside it, so that it is local and short-lived."""
     return socket_path().with_suffix(".lock")
+
+
+def movers() -> dict[str, str]:
+    """Those variables that are set: what another process needs to find the same folders."""
+    return {name: value for name in MOVERS if (value := os.environ.get(name))}
+
+
+def user_units_dir() -> Path:
+    """Where a person's own systemd units belong (systemd.unit(5))."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
 
 
 def shipped_dir(name: str) -> Path:
@@ -139,8 +178,9 @@ def _base(systemd_variable: str, kind: str) -> Path:
     if home := _home_override():
         return home / kind
     if given := os.environ.get(systemd_variable):
-        # systemd joins the folders of one service with colons; the first is the service's own.
-        return Path(given.split(":")[0])
+        # systemd joins the folders of one service with colons; the first is the service's own. With DynamicUser= it is
+        # a symbolic link of systemd's, and a link in the place of a folder is what we refuse elsewhere.
+        return Path(given.split(":")[0]).resolve()
     return Path(getattr(PlatformDirs(APP, appauthor=False), f"user_{kind}_dir"))
 
 

@@ -209,6 +209,10 @@ class Regenerate(SamplingFields):
     think: bool | None = None
 
 
+class Nothing(Wire):
+    """A request without fields."""
+
+
 class Fork(Wire):
     message_id: str | None = None  # the last message the new chat keeps; default: the head
 
@@ -454,6 +458,57 @@ class EngineStatus(Wire):
     tokens_total: int = 0
 
 
+class NetworkStatus(Wire):
+    """What keeps this process off every network, as the kernel tells it (/proc/self/status) and as it was tried."""
+
+    denied: bool  # a socket of IPv4, IPv6 and netlink was asked for just now, and refused
+    seccomp: int  # 2: a filter is on
+    no_new_privs: int
+    namespace: str  # net namespace, as "net:[inode]"
+    reason: str | None = None  # why there is no filter
+
+
+Verdict = Literal["PASS", "FAIL", "NOT PROVEN", "SKIPPED"]
+
+
+class SelfTestSummary(Wire):
+    """The last kept report of `assistant selftest`, in short. A whole report has these fields and more."""
+
+    verdict: Verdict
+    finished_at: float
+    seconds: float
+    rungs: dict[str, Verdict]  # by name: static, seccomp, honeypot, live
+    hosts: list[str] = []  # who was called, if anybody
+    why: str = ""  # in one sentence
+    sha256: str = ""  # of the report
+
+
+class Probe(Wire):
+    """One thing that a service must not be able to do, tried from inside of it."""
+
+    name: str
+    refused: bool
+    outcome: str
+    required: bool = True  # False: told, but it depends on how the service was started
+
+
+class Attestation(Wire):
+    """What the running service could not do, tried when it was asked to."""
+
+    network: NetworkStatus
+    probes: list[Probe]
+    pid: int
+    uid: int
+    at: float
+    under_systemd: bool = False
+    egress_bytes: int | None = None  # None: this systemd does not count
+
+
+class SelfTests(Wire):
+    last: SelfTestSummary | None
+    kept: int  # reports in the history
+
+
 class Ready(Wire):
     ready: bool
     version: str
@@ -464,3 +519,6 @@ class Ready(Wire):
     engine: EngineStatus | None = None
     plan: PlanBrief | None = None
     reason: str | None = None  # why not ready
+    weights_in_memory: bool = True  # False: given back after a while of idleness; the next request takes them again
+    network: NetworkStatus | None = None
+    selftest: SelfTestSummary | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -112,3 +113,22 @@ def quantize_int4(matrix: np.ndarray, importance: np.ndarray | None = None) -> I
 def _inverse(scale: np.ndarray) -> np.ndarray:
     """1 / scale, and 0 where scale is 0."""
     return np.divide(1, scale, out=np.zeros_like(scale), where=scale != 0)
+
+
+def let_go(tensor: TensorLike) -> None:
+    """Give mapped pages back, after their content was packed or when nobody needs it for a while.
+
+    Only of file mappings: they come back from the file if anybody asks again.
+    """
+    parts = (tensor.q, tensor.scale) if isinstance(tensor, QuantizedMatrix | Int4Matrix) else (tensor,)
+    for part in parts:
+        base = part
+        while isinstance(base, np.ndarray) and base.base is not None:
+            base = base.base
+        base = base.obj if isinstance(base, memoryview) else base
+        if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+            continue
+        start = part.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+        first, last = -(-start // mmap.PAGESIZE), (start + part.nbytes) // mmap.PAGESIZE
+        if last > first:
+            base.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)

@@ -80,6 +80,19 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_guard)
 
 
+@pytest.fixture(scope="session")
+def installed() -> Iterator[Path]:
+    """bin/python of an installation that every user can run."""
+    from tests.installation import NoPlace, install
+
+    try:
+        folder = install()
+    except (NoPlace, PermissionError) as error:
+        pytest.skip(f"NOT CHECKED AS ANOTHER USER: {error}")
+    yield folder / "bin" / "python"
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The `ASSISTANT_HOME` of one test: empty, private, gone afterwards."""

@@ -9,59 +9,55 @@ from starlette.routing import Route
 
 from assistant import wire
 from assistant.daemon.answers import EventStream, answer, body, event
-from assistant.daemon.services import Services
+from assistant.daemon.requests import client, ready_services
 from assistant.session.reply import Reply
 
 
 async def list_chats(request: Request):
-    return answer({"data": _services(request).history.chats()})
+    return answer({"data": ready_services(request).history.chats()})
 
 
 async def create_chat(request: Request):
     new = await body(request, wire.NewChat)
-    return answer(_services(request).history.create_chat(new.title or "", new.system or ""), status=201)
+    return answer(ready_services(request).history.create_chat(new.title or "", new.system or ""), status=201)
 
 
 async def show_chat(request: Request):
-    return answer(_services(request).chats.view(request.path_params["chat_id"]))
+    return answer(ready_services(request).chats.view(request.path_params["chat_id"]))
 
 
 async def change_chat(request: Request):
     patch = await body(request, wire.ChatPatch)
     changes = {name: value for name in ("title", "pinned", "head_id") if (value := getattr(patch, name)) is not None}
-    services, chat_id = _services(request), request.path_params["chat_id"]
+    services, chat_id = ready_services(request), request.path_params["chat_id"]
     services.history.update_chat(chat_id, **changes)
     return answer(services.chats.view(chat_id))
 
 
 async def delete_chat(request: Request):
-    _services(request).chats.delete(request.path_params["chat_id"])
+    ready_services(request).chats.delete(request.path_params["chat_id"])
     return answer({"deleted": True})
 
 
 async def fork_chat(request: Request):
     fork = await body(request, wire.Fork)
-    return answer(_services(request).chats.fork(request.path_params["chat_id"], fork.message_id), status=201)
+    return answer(ready_services(request).chats.fork(request.path_params["chat_id"], fork.message_id), status=201)
 
 
 async def cancel_chat(request: Request):
-    return answer({"cancelled": _services(request).chats.cancel(request.path_params["chat_id"])})
+    services, chat_id = ready_services(request), request.path_params["chat_id"]
+    services.history.chat(chat_id)  # 404 for one that is not there
+    return answer({"cancelled": services.chats.cancel(chat_id)})
 
 
 async def send_message(request: Request):
     message = await body(request, wire.SendMessage)
-    return _stream(*_services(request).chats.send(request.path_params["chat_id"], message))
+    return _stream(*ready_services(request).chats.send(request.path_params["chat_id"], message, client(request)))
 
 
 async def regenerate(request: Request):
     wanted = await body(request, wire.Regenerate)
-    return _stream(*_services(request).chats.regenerate(request.path_params["chat_id"], wanted))
-
-
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    services.require_ready()
-    return services
+    return _stream(*ready_services(request).chats.regenerate(request.path_params["chat_id"], wanted, client(request)))
 
 
 def _stream(started: wire.Started, reply: Reply) -> EventStream:

@@ -16,21 +16,26 @@ from starlette.routing import Route
 
 from assistant import wire
 from assistant.daemon.answers import EventStream, answer, body, event, until_gone
+from assistant.daemon.requests import client, ready_services
 from assistant.daemon.services import Services
 from assistant.errors import RequestError
+from assistant.session.constrained import response_schema
 from assistant.session.reply import Reply
 
 
 async def chat_completions(request: Request):
-    services, wanted = _services(request), await body(request, wire.ChatCompletionRequest)
-    _check_model(services, wanted.model)
-    return await _respond(request, wanted, services.completions.chat(wanted), _ChatShape(services))
+    services, wanted = ready_services(request), await body(request, wire.ChatCompletionRequest)
+    check_model(services, wanted.model)
+    constraint = await services.completions.constraint(wanted, response_schema(wanted.response_format))
+    reply = services.completions.chat(wanted, client(request, wanted.user), constraint)
+    return await _respond(request, wanted, reply, _ChatShape(services))
 
 
 async def completions(request: Request):
-    services, wanted = _services(request), await body(request, wire.CompletionRequest)
-    _check_model(services, wanted.model)
-    return await _respond(request, wanted, services.completions.text(wanted), _TextShape(services))
+    services, wanted = ready_services(request), await body(request, wire.CompletionRequest)
+    check_model(services, wanted.model)
+    reply = services.completions.text(wanted, client(request, wanted.user))
+    return await _respond(request, wanted, reply, _TextShape(services))
 
 
 async def models(request: Request):
@@ -122,13 +127,7 @@ def _reason(finished: wire.Finished) -> str:
     return "length" if finished.message.finish_reason == "length" else "stop"
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
-    services.require_ready()
-    return services
-
-
-def _check_model(services: Services, wanted: str) -> None:
+def check_model(services: Services, wanted: str) -> None:
     """One model is loaded; its name, "default" and no name all mean it."""
     loaded = services.model.manifest.name
     if wanted not in ("", "default", loaded):

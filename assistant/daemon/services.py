@@ -7,29 +7,38 @@ import logging
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
-from assistant import paths, wire
+from assistant import paths, proofs, seccomp, silence, wire
 from assistant.config import Config
 from assistant.daemon.replan import Follower
+from assistant.daemon.resident import Resident
 from assistant.engine import Engine
-from assistant.errors import BackendError, HistoryError, RequestError
+from assistant.errors import BackendError, ConfigError, HistoryError, ModelFileError, RequestError
 from assistant.history import Checkpoints, History
 from assistant.meter import Meter, bandwidth
 from assistant.meter.energy import EnergyMeter
 from assistant.meter.metrics import Metrics
+from assistant.models.manifest import record_of
 from assistant.models.store import LoadedModel, Store
 from assistant.planning import devices
 from assistant.planning.bandwidth import host_bandwidth
 from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
+from assistant.session.constrained import Grammars
+from assistant.session.responses import Responses
 from assistant.solver.problem import Option
 from backends.base import Backend, BackendUnavailable, Workload
 
-log = logging.getLogger(__name__)
-
+VERIFY_LIMIT_BYTES = 512 << 20
+"""Larger weights are not hashed at every start: half a second of one core for this much."""
+NO_HISTORY = "make it a writable folder of your own; with `[history] enabled = false` nothing is kept"
 QUIET_S = 1.0  # without a request before the memory is measured
+DRAIN_LOOK_S = 0.05
+log = logging.getLogger(__name__)
 
 
 class Services:
@@ -37,15 +46,19 @@ class Services:
 
     def __init__(self, config: Config):
         self.config = config
-        self.started_at, self.last_used_s = time.time(), time.monotonic()
+        self.started_at, self.last_used_s, self.model_used_s = time.time(), time.monotonic(), time.monotonic()
         self._store = Store()
         self.follower = Follower(config, self._store)
         self.model, self.backend = self._open(self.follower.active)
         keep = config.history.enabled
         if keep:
-            paths.ensure_private_dir(paths.state_dir())
-            paths.ensure_private_dir(paths.checkpoints_dir())
+            try:
+                paths.ensure_private_dir(paths.state_dir())
+                paths.ensure_private_dir(paths.checkpoints_dir())
+            except ConfigError as error:
+                raise ConfigError(error.what, where=error.where, why=error.why, hint=NO_HISTORY) from error
         self.history = History(paths.history_file() if keep else None)
+        self.history.verify()
         if cut := self.history.mark_interrupted():
             log.warning("%d reply(ies) were cut off by the end of an earlier daemon; what they had is kept", cut)
         self.checkpoints = Checkpoints(
@@ -57,14 +70,17 @@ class Services:
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
         self._background: list[asyncio.Task] = []
         self._engine: Engine | None = None
+        self.damage: str | None = None
+        self.stopping = False
+        self._ready = asyncio.Event()
 
-    def _open(self, option: Option) -> tuple[LoadedModel, Backend]:
+    def _open(self, option: Option) -> tuple[LoadedModel, Resident]:
         """What an option names, not loaded yet. Raises AssistantError."""
         wanted = option.settings
         # No threads: the backend measures what is fastest.
         options = {**wanted["options"], "threads": wanted["threads"] or None}
         model = self._store.open(wanted["model"], wanted["precision"])
-        return model, devices.make(wanted["backend"], options)
+        return model, Resident(devices.make(wanted["backend"], options))
 
     def _state_key(self) -> str:
         """What states belong to. Any real device goes on from another's, at whatever precision; but what a simulated
@@ -88,11 +104,16 @@ class Services:
         """Load the weights, then open for requests and begin to follow the policy."""
         await self._load()
         engine = Engine(self.backend, max_batch=self.follower.active.settings["batch"],
-                        prefill_chunk=self.config.daemon.prefill_chunk)  # fmt: skip
+                        prefill_chunk=self.config.daemon.prefill_chunk,
+                        max_queue=self.config.daemon.max_queue, probe=lambda: self.backend.probe())  # fmt: skip
         speaker = self._speaker()
         self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered)
-        self.completions = Completions(engine, speaker, self.config.sampling, self._api_answered)
+        tokenizer = self.model.tokenizer
+        grammars = Grammars(tokenizer.tokens, self.model.weights.config.vocab, tokenizer.encode)
+        self.completions = Completions(engine, speaker, self.config.sampling, grammars, self._api_answered)
+        self.responses = Responses(self.chats, self.history)
         self._engine = engine
+        self._ready.set()
         self._background = [asyncio.create_task(self._learn_the_wall()),
                             asyncio.create_task(self.follower.watch(self._go_over, engine.passes))]  # fmt: skip
 
@@ -120,6 +141,7 @@ class Services:
                 return backend
 
         await asyncio.wrap_future(self._engine.exchange(change, wanted["batch"]))
+        await self.verify_weights()
         self.read_bandwidth = None
         self._background[0].cancel()
         self._background[0] = asyncio.create_task(self._learn_the_wall())
@@ -166,13 +188,32 @@ class Services:
             return [f"joules now: measured by {sensor.name}: {sensor.covers}, other programs included"]
         return [f"joules now: {info.energy_model}", *(f"not measured by {why}" for why in self.energy.reasons)]
 
+    async def verify_weights(self) -> None:
+        """Hash the mapped file once, after the first requests may come: a flipped bit must not go on answering."""
+        manifest, precision = self.model.manifest, self.model.weights.precision
+        record = manifest.weights.get(precision)
+        if record is None or record.bytes > VERIFY_LIMIT_BYTES:
+            return
+        path = self._store.folder(manifest.name) / record.file
+        try:
+            now = await asyncio.to_thread(record_of, path)
+            damage = None if now.sha256 == record.sha256 else "its content has changed since it was added"
+        except ModelFileError as error:
+            damage = error.why or error.what
+        if damage:
+            self.damage = f"the weights are damaged ({path}): {damage}"
+            log.error("%s; `assistant models verify %s` tells more, adding the model again repairs it", self.damage,
+                      manifest.name)  # fmt: skip
+
     def _speaker(self) -> Speaker:
         weights = self.model.weights
         tokenizer, template = self.model.tokenizer, self.model.template
         return Speaker(
             config=weights.config, template=template, bos=template.bos, encode=tokenizer.encode,
             decode_bytes=tokenizer.decode_bytes,
-            meter=self._meter, initial=self.model.initial,
+            meter=self._meter, initial=self.model.initial, name=self.model.manifest.name,
+            max_prompt_tokens=self.config.daemon.max_prompt_tokens,
+            max_reply_tokens=self.config.daemon.max_reply_tokens,
         )  # fmt: skip
 
     def _meter(self, cached_tokens: int) -> Meter:
@@ -183,9 +224,25 @@ class Services:
 
     @property
     def is_ready(self) -> bool:
-        return self._engine is not None
+        return self._engine is not None and not self.damage
+
+    async def alive(self) -> None:
+        """Returns when the engine has come round; raises what it finds wrong with itself."""
+        if self._engine:
+            await asyncio.wrap_future(self._engine.check())
+
+    async def until_ready(self, limit_s: float) -> None:
+        """Returns when the model is loaded, or when the time is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), limit_s)
 
     def require_ready(self) -> None:
+        """Raises RequestError 503 while the model is being loaded or the daemon stops, and for damaged weights."""
+        if self.stopping:
+            raise RequestError("the daemon is stopping", status=503, code="stopping", hint="try again in a moment")
+        if self.damage:
+            raise RequestError(self.damage, status=503, code="damaged_model",
+                               hint="add the model again from its source file")  # fmt: skip
         if not self.is_ready:
             raise RequestError("the model is being loaded", status=503, code="loading", hint="try again in a moment")
 
@@ -198,11 +255,28 @@ class Services:
         """Somebody is here: the idle clock starts anew."""
         self.last_used_s = time.monotonic()
 
+    def touch_model(self) -> None:
+        """Somebody may want the model: its clock starts anew. A client that only watches does not keep it awake."""
+        self.model_used_s = time.monotonic()
+
     def idle_s(self) -> float:
         """Seconds without a request and without a reply being written."""
         if self._engine and any(self._engine.load):
             self.touch()
         return time.monotonic() - self.last_used_s
+
+    def model_idle_s(self) -> float:
+        """Seconds without a request that may want the model and without a reply being written."""
+        if self._engine and any(self._engine.load):
+            self.touch_model()
+        return time.monotonic() - self.model_used_s
+
+    async def drain(self, limit_s: float, hurry: Callable[[], bool]) -> None:
+        """Take no new work; return when all replies under way are finished, the time is over or `hurry` says so."""
+        self.stopping = True
+        until = time.monotonic() + limit_s
+        while self._engine and any(self._engine.load) and time.monotonic() < until and not hurry():
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     async def close(self) -> None:
         """Stop writing, store what there is, give everything back."""
@@ -228,7 +302,10 @@ class Services:
             ),
             backend=wire.BackendStatus(name=info.name, description=info.description, simulated=info.simulated,
                                        precision=weights.precision, threads=threads or None),
-            plan=self.follower.brief(), reason=None if self.is_ready else "the model is being loaded",
+            plan=self.follower.brief(),
+            reason=None if self.is_ready else self.damage or "the model is being loaded",
+            weights_in_memory=self.is_ready and not self.backend.asleep, network=network_status(),
+            selftest=proofs.last(),
         )  # fmt: skip
         if self._engine:
             live, queued = self._engine.load
@@ -241,6 +318,14 @@ def _same_weights(a: Mapping[str, object], b: Mapping[str, object]) -> bool:
     """Whether two options differ in threads and slots only."""
     return all(a[key] == b[key] for key in ("source", "backend", "precision")) and (
         {**a["options"], "threads": 0} == {**b["options"], "threads": 0})  # fmt: skip
+
+
+def network_status() -> wire.NetworkStatus:
+    """Asked of the kernel, and tried, at this moment."""
+    fields, namespace = seccomp.kernel_fields(), str(Path("/proc/self/ns/net").readlink())
+    return wire.NetworkStatus(denied=seccomp.network_denied(), seccomp=fields.get("Seccomp", 0),
+                              no_new_privs=fields.get("NoNewPrivs", 0), namespace=namespace,
+                              reason=silence.reason)  # fmt: skip
 
 
 def _parameters(config) -> int:

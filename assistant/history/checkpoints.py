@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 MAGIC = b"RWKVCKP2"  # 2: the wkv memory is [key, value]
 IN_MEMORY = 16  # most recent checkpoints that skip the disk
+UNSAVED_BYTES = 64 << 20  # of states that wait for a slow disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,22 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path | None, config: ModelConfig, model_key: str, cap_bytes: int = 512 << 20):
-        self._folder, self._config, self._model_key, self._cap_bytes = folder, config, model_key, cap_bytes
+        self._folder, self._config, self._cap_bytes = folder, config, cap_bytes
+        self.model_key = model_key
         self._recent: OrderedDict[str, Checkpoint] = OrderedDict()
+        self._unsaved: OrderedDict[str, tuple[Checkpoint, str]] = OrderedDict()  # with their key, the oldest first
+        self._stored_bytes: int | None = None  # at least what the files have; None: not counted yet
         self._lock = threading.Lock()
         self._writer = ThreadPoolExecutor(1, "checkpoints")
 
     def belong_to(self, model_key: str) -> bool:
         """From now on only states of this key are found; True if that is another one than before."""
         with self._lock:
-            if model_key == self._model_key:
+            if model_key == self.model_key:
                 return False
-            self._model_key = model_key
+            self.model_key = model_key
             self._recent.clear()
+            self._unsaved.clear()
             return True
 
     def put(self, message_id: str, checkpoint: Checkpoint) -> None:
@@ -65,14 +70,21 @@ class Checkpoints:
             self._recent.move_to_end(message_id)
             while len(self._recent) > IN_MEMORY:
                 self._recent.popitem(last=False)
-        if self._folder and self._cap_bytes:
-            self._writer.submit(self._save, message_id, checkpoint)
+            if not (self._folder and self._cap_bytes):
+                return
+            self._unsaved[message_id] = checkpoint, self.model_key
+            self._unsaved.move_to_end(message_id)
+            while len(self._unsaved) > max(1, UNSAVED_BYTES // (4 * self._config.state_floats)):
+                self._unsaved.popitem(last=False)  # the disk is too slow: the oldest will be prefilled if needed
+        self._writer.submit(self._save_oldest)
 
     def get(self, message_id: str) -> Checkpoint | None:
         with self._lock:
             if message_id in self._recent:
                 self._recent.move_to_end(message_id)
                 return self._recent[message_id]
+            if message_id in self._unsaved:
+                return self._unsaved[message_id][0]
         return self._load(message_id)
 
     def copy(self, old_id: str, new_id: str) -> None:
@@ -84,6 +96,7 @@ class Checkpoints:
         for message_id in message_ids:
             with self._lock:
                 self._recent.pop(message_id, None)
+                self._unsaved.pop(message_id, None)
             if self._folder:
                 self._writer.submit(self._path(message_id).unlink, missing_ok=True)
 
@@ -96,10 +109,22 @@ class Checkpoints:
     def _path(self, message_id: str) -> Path:
         return self._folder / f"{message_id}.ckpt"
 
-    def _save(self, message_id: str, checkpoint: Checkpoint) -> None:
+    def _save_oldest(self) -> None:
+        with self._lock:
+            if not self._unsaved:
+                return
+            message_id, entry = next(iter(self._unsaved.items()))
+        try:
+            self._save(message_id, *entry)
+        finally:
+            with self._lock:
+                if self._unsaved.get(message_id) is entry:  # not a newer one
+                    del self._unsaved[message_id]
+
+    def _save(self, message_id: str, checkpoint: Checkpoint, model_key: str) -> None:
         logits = checkpoint.logits
         header = json.dumps({
-            "model": self._model_key, "tokens": checkpoint.tokens, "pending": checkpoint.pending.hex(),
+            "model": model_key, "tokens": checkpoint.tokens, "pending": checkpoint.pending.hex(),
             "logits": 0 if logits is None else len(logits),
         }).encode()  # fmt: skip
         body = len(header).to_bytes(4, "little") + header + checkpoint.state.data.tobytes()
@@ -111,7 +136,7 @@ class Checkpoints:
             with open(temporary, "wb", opener=lambda p, f: os.open(p, f, 0o600)) as file:
                 file.write(MAGIC + hashlib.sha256(body).digest() + body)
             temporary.replace(path)
-            self._prune()
+            self._prune(len(body))
         except OSError as error:
             temporary.unlink(missing_ok=True)
             log.warning("checkpoint %s was not kept: %s; its text will be prefilled when needed", message_id, error)
@@ -129,7 +154,7 @@ class Checkpoints:
             return None
         size = int.from_bytes(body[:4], "little")
         header = json.loads(body[4 : 4 + size])
-        if header["model"] != self._model_key:
+        if header["model"] != self.model_key:
             return None
         floats = np.frombuffer(body, np.float32, offset=4 + size)
         n = self._config.state_floats
@@ -138,11 +163,17 @@ class Checkpoints:
             State(self._config, floats[:n].copy()), header["tokens"], bytes.fromhex(header["pending"]), logits
         )
 
-    def _prune(self) -> None:
+    def _prune(self, added_bytes: int) -> None:
+        """Delete the oldest files above the cap, and a tenth more, so that the folder is not read for each file."""
+        if self._stored_bytes is not None and self._stored_bytes + added_bytes <= self._cap_bytes:
+            self._stored_bytes += added_bytes
+            return
         files = sorted((p.stat().st_mtime_ns, p.stat().st_size, p) for p in self._folder.glob("*.ckpt"))
-        excess = sum(size for _, size, _ in files) - self._cap_bytes
+        total = sum(size for _, size, _ in files)
+        wanted = self._cap_bytes if total <= self._cap_bytes else self._cap_bytes * 9 // 10
         for _, size, path in files:
-            if excess <= 0:
+            if total <= wanted:
                 break
             path.unlink(missing_ok=True)
-            excess -= size
+            total -= size
+        self._stored_bytes = total

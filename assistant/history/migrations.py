@@ -82,6 +82,18 @@ def costs_by_day(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX messages_by_day ON messages(day) WHERE day IS NOT NULL")
 
 
+@migration
+def responses(db: sqlite3.Connection) -> None:
+    """A hidden chat holds what /v1/responses stores; a response is a reply in it, and what was asked for with it."""
+    db.execute("ALTER TABLE chats ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0")
+    db.execute(
+        """CREATE TABLE responses (
+            message_id TEXT PRIMARY KEY REFERENCES messages(id) ON DELETE CASCADE, first_id TEXT NOT NULL,
+            request TEXT NOT NULL
+        ) STRICT"""
+    )
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring `db` to the newest version, all steps in one transaction. Raises ValueError if it is newer than we are."""
     (version,) = db.execute("PRAGMA user_version").fetchone()

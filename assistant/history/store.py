@@ -7,18 +7,23 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from assistant import wire
-from assistant.errors import HistoryError, RequestError
+from assistant.errors import HistoryError, RequestError, StorageFull
 from assistant.history import ledger
 from assistant.history.migrations import migrate
 
 _CHAT = "SELECT c.*, (SELECT count(*) FROM messages m WHERE m.chat_id = c.id) AS n FROM chats c"
+
+
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR)  # the low byte of the error code
+CHECK_LIMIT_BYTES = 256 << 20
+"""A larger database is not read through at every start."""
 
 
 def new_id() -> str:
@@ -46,8 +51,26 @@ class History:
                 "cannot open the history",
                 where=file,
                 why=error,
-                hint="move the file away to start afresh (nothing in it is changed), or restore it from a backup",
+                hint="make its folder writable, or move a damaged file away to start afresh (nothing in it is changed);"
+                " with `[history] enabled = false` the daemon runs without one",
             ) from error
+
+    def verify(self) -> None:
+        """Read the database through once, some 10 ms for each 10 MB. Raises HistoryError if it is damaged."""
+        try:
+            size = self._file.stat().st_size if self._file else 0
+            rows = self._rows("PRAGMA quick_check(1)") if size <= CHECK_LIMIT_BYTES else []
+            found = [row[0] for row in rows if row[0] != "ok"]
+        except HistoryError as error:
+            found = [error.why]
+        if found:
+            raise HistoryError(
+                "the history is damaged",
+                where=self._file,
+                why=found[0],
+                hint="nothing in it was changed: restore a backup, or save what can be read with"
+                " `sqlite3 history.sqlite3 .recover`, or move it and its -wal file away to start afresh",
+            )
 
     def close(self) -> None:
         with self._lock:
@@ -66,7 +89,8 @@ class History:
                         self._db.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise HistoryError(
+                full = getattr(error, "sqlite_errorcode", 0) & 0xFF in NO_ROOM
+                raise (StorageFull if full else HistoryError)(
                     "cannot write the history",
                     where=self._file,
                     why=error,
@@ -82,19 +106,24 @@ class History:
 
     # --- chats ---
 
-    def create_chat(self, title: str, system: str = "") -> wire.Chat:
+    def create_chat(self, title: str, system: str = "", hidden: bool = False) -> wire.Chat:
+        """A hidden chat is left out of the list."""
         chat_id, now = new_id(), time.time()
         with self._write() as db:
+            changed = _next_change(db, now)
             db.execute(
-                "INSERT INTO chats(id, title, system, created_at, updated_at) VALUES (?,?,?,?,?)",
-                (chat_id, title, system, now, now),
+                "INSERT INTO chats(id, title, system, created_at, updated_at, hidden) VALUES (?,?,?,?,?,?)",
+                (chat_id, title, system, now, changed, hidden),
             )
         return self.chat(chat_id)
 
     def chats(self, limit: int = 1000) -> list[wire.Chat]:
         """Pinned first, then by last change, newest first."""
         return [
-            _chat(r) for r in self._rows(f"{_CHAT} ORDER BY pinned DESC, updated_at DESC, c.rowid DESC LIMIT ?", limit)
+            _chat(r)
+            for r in self._rows(
+                f"{_CHAT} WHERE NOT hidden ORDER BY pinned DESC, updated_at DESC, c.rowid DESC LIMIT ?", limit
+            )
         ]
 
     def chat(self, chat_id: str) -> wire.Chat:
@@ -113,7 +142,8 @@ class History:
             for column, value in changes.items():
                 if column not in ("title", "pinned", "head_id"):
                     raise ValueError(f"not a column of a chat that may change: {column}")
-                db.execute(f"UPDATE chats SET {column} = ?, updated_at = ? WHERE id = ?", (value, time.time(), chat_id))
+                changed = _next_change(db, time.time())
+                db.execute(f"UPDATE chats SET {column} = ?, updated_at = ? WHERE id = ?", (value, changed, chat_id))
         return self.chat(chat_id)
 
     def delete_chat(self, chat_id: str) -> list[str]:
@@ -124,10 +154,15 @@ class History:
             db.execute("DELETE FROM chats WHERE id = ?", (chat_id,))
         return ids
 
-    def fork(self, chat_id: str, message_id: str | None, title: str) -> tuple[wire.Chat, dict[str, str]]:
-        """Copy the branch that ends at `message_id` into a new chat. Returns it and {old message id: new id}."""
+    def fork(
+        self, chat_id: str, message_id: str | None, title: str, system: str | None = None, hidden: bool = False
+    ) -> tuple[wire.Chat, dict[str, str]]:
+        """Copy the branch that ends at `message_id` into a new chat. Returns it and {old message id: new id}.
+
+        With another `system` prompt than the old chat's its checkpoints are not the old ones' any more.
+        """
         source, path = self.chat(chat_id), self.path(chat_id, message_id)
-        fork = self.create_chat(title, source.system)
+        fork = self.create_chat(title, source.system if system is None else system, hidden)
         new_ids = {m.id: new_id() for m in path}
         with self._write() as db:
             for m in path:
@@ -151,7 +186,7 @@ class History:
         siblings = [
             r["id"]
             for r in self._rows(
-                "SELECT id FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY created_at, rowid",
+                "SELECT id FROM messages WHERE chat_id = ? AND parent_id IS ? ORDER BY rowid",
                 row["chat_id"],
                 row["parent_id"],
             )
@@ -165,7 +200,7 @@ class History:
                    SELECT ?, 0 UNION ALL
                    SELECT m.parent_id, depth + 1 FROM messages m JOIN up USING (id) WHERE m.parent_id IS NOT NULL)
                SELECT m.*, (SELECT group_concat(s.id) FROM (SELECT id FROM messages b WHERE b.chat_id = m.chat_id
-                   AND b.parent_id IS m.parent_id ORDER BY b.created_at, b.rowid) s) AS siblings
+                   AND b.parent_id IS m.parent_id ORDER BY b.rowid) s) AS siblings
                FROM up JOIN messages m USING (id) WHERE m.chat_id = ? ORDER BY depth DESC""",
             message_id,
             chat_id,
@@ -181,6 +216,13 @@ class History:
             self._insert(db, user_id, chat_id, parent_id, "user", content, "complete")
             reply_id = self._insert(db, new_id(), chat_id, user_id, "assistant", "", "streaming")
         return self.message(user_id), self.message(reply_id)
+
+    def add_past(self, chat_id: str, parent_id: str | None, turns: Sequence[tuple[wire.Role, str]]) -> str | None:
+        """Store finished messages, one after the other, in one transaction; returns the id of the last (or parent)."""
+        with self._write() as db:
+            for role, content in turns:
+                parent_id = self._insert(db, new_id(), chat_id, parent_id, role, content, "complete")
+        return parent_id
 
     def add_reply(self, chat_id: str, user_id: str) -> wire.Message:
         """Another empty, streaming reply to a user message; it becomes the head."""
@@ -203,7 +245,8 @@ class History:
             "INSERT INTO messages(id, chat_id, parent_id, role, content, status, created_at) VALUES (?,?,?,?,?,?,?)",
             (message_id, chat_id, parent_id, role, content, status, now),
         )
-        db.execute("UPDATE chats SET head_id = ?, updated_at = ? WHERE id = ?", (message_id, now, chat_id))
+        changed = _next_change(db, now)
+        db.execute("UPDATE chats SET head_id = ?, updated_at = ? WHERE id = ?", (message_id, changed, chat_id))
         return message_id
 
     def update_reply(
@@ -225,6 +268,32 @@ class History:
             )
             if cost and status != "streaming":
                 self._count(db, message_id, cost)
+
+    # --- responses: what /v1/responses has to say again ---
+
+    def add_response(self, message_id: str, first_id: str, request: str) -> None:
+        """`first_id`: the first message that came with the request; `request`: JSON to be given back."""
+        with self._write() as db:
+            db.execute("INSERT INTO responses(message_id, first_id, request) VALUES (?,?,?)",
+                       (message_id, first_id, request))  # fmt: skip
+
+    def response(self, message_id: str) -> tuple[str, str]:
+        """(first_id, request). Raises RequestError 404 if there is none."""
+        rows = self._rows("SELECT first_id, request FROM responses WHERE message_id = ?", message_id)
+        if not rows:
+            raise RequestError("there is no such response", status=404, code="not_found",
+                               why="it was never stored, or it was deleted")  # fmt: skip
+        return rows[0]["first_id"], rows[0]["request"]
+
+    def delete_response(self, message_id: str) -> str | None:
+        """Forget a response; returns its hidden chat if that holds no other and can go too."""
+        self.response(message_id)
+        chat_id = self.message(message_id).chat_id
+        with self._write() as db:
+            db.execute("DELETE FROM responses WHERE message_id = ?", (message_id,))
+        left = self._rows("SELECT 1 FROM responses JOIN messages m ON m.id = message_id WHERE m.chat_id = ?", chat_id)
+        hidden = self._rows("SELECT hidden FROM chats WHERE id = ?", chat_id)[0]["hidden"]
+        return chat_id if hidden and not left else None
 
     def mark_interrupted(self) -> int:
         """At start: replies that a dead process left `streaming` keep what they have and say so. Returns how many."""
@@ -262,6 +331,12 @@ class History:
             day = ledger.day_of(row["created_at"] if row else None)
             ledger.add(db, day, "chat", cost)
             db.execute("UPDATE messages SET day = ? WHERE id = ?", (day, message_id))
+
+
+def _next_change(db: sqlite3.Connection, now: float) -> float:
+    """The time of a change; later than every one before, so that a clock set back does not hide the newest chat."""
+    (last,) = db.execute("SELECT max(updated_at) FROM chats").fetchone()
+    return max(now, (last or 0.0) + 1e-6)
 
 
 def _chat(row: sqlite3.Row) -> wire.Chat:

@@ -7,10 +7,12 @@ is turned. Token shifts start at zero.
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
 import numpy as np
+from numpy.lib import format as npy
 
 from assistant.errors import ModelFileError
 from assistant.models.pth import read_pth
@@ -21,8 +23,15 @@ NAME = re.compile(r"(?:module\.|_orig_mod\.)*blocks\.(\d+)\.att\.time_state")
 
 def load_state(path: Path, config: ModelConfig) -> State:
     """A state as the store keeps it. Raises ModelFileError."""
+    expected = io.BytesIO()
+    npy.write_array_header_1_0(expected, {"descr": "<f4", "fortran_order": False, "shape": (config.state_floats,)})
+    header = expected.getvalue()
     try:
-        return State(config, np.load(path, allow_pickle=False))
+        content = Path(path).read_bytes()
+        # There is one right header, so it is compared: NumPy's reader raises whatever its parts do on a damaged one.
+        if not content.startswith(header):
+            raise ValueError(f"it does not begin as float32[{config.state_floats}] does")
+        return State(config, np.frombuffer(content, np.float32, offset=len(header)).copy())
     except (OSError, ValueError) as error:
         raise ModelFileError("damaged starting state", where=path, why=error, hint="Add the model again") from error
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from assistant import wire
 from assistant.config import Sampling
-from assistant.engine import Engine, Generation
-from assistant.errors import AssistantError, RequestError
+from assistant.engine import Constraint, Engine, Generation
+from assistant.errors import AssistantError, HistoryError, RequestError
 from assistant.history import Checkpoint, Checkpoints, History
+from assistant.history.state_file import Conversation, PastTurn, read_state, write_state
 from assistant.meter import Meter
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
@@ -33,10 +35,19 @@ class Speaker:
     decode_bytes: Callable[[Sequence[int]], bytes]
     meter: Callable[[int], Meter]  # cached tokens -> a meter labelled with the device
     initial: State | None = None  # a tuned state that every conversation starts from
+    name: str = ""  # of the model, to tell people
+    max_prompt_tokens: int = 1 << 17
+    max_reply_tokens: int = 1 << 20
 
     def fresh_state(self) -> State:
         """What a conversation starts from."""
         return self.initial.copy() if self.initial else State(self.config)
+
+    def check_length(self, tokens: int) -> None:
+        """Raises RequestError: the model has no window that could overflow, but every token takes its time."""
+        if tokens > self.max_prompt_tokens:
+            raise RequestError(f"the prompt has {tokens} tokens", code="context_length_exceeded",
+                               why=f"at most {self.max_prompt_tokens} are read at once")  # fmt: skip
 
 
 class Chats:
@@ -55,6 +66,8 @@ class Chats:
         self._engine, self._history, self._checkpoints = engine, history, checkpoints
         self._speaker, self._sampling, self._record = speaker, sampling, record
         self._live: dict[str, Reply] = {}  # by chat id
+        self._unstored: dict[str, Outcome] = {}  # replies that the disk had no room for, by message id
+        self._settling = False
 
     # --- reading and arranging ---
 
@@ -77,6 +90,47 @@ class Chats:
             self._checkpoints.copy(old_id, copied_id)
         return self.view(fork.id)
 
+    def branch(self, message: wire.Message, system: str, title: str) -> tuple[str, str]:
+        """Where a hidden conversation goes on after a reply: (chat id, message id).
+
+        The same place if the system prompt is the same and nobody is writing there; else a copy of the branch.
+        """
+        chat = self._history.chat(message.chat_id)
+        if chat.system == system and chat.id not in self._live:
+            return chat.id, message.id
+        fork, new_ids = self._history.fork(chat.id, message.id, title, system, hidden=True)
+        if chat.system == system:
+            for old_id, copied_id in new_ids.items():
+                self._checkpoints.copy(old_id, copied_id)
+        return fork.id, new_ids[message.id]
+
+    def fork_at(self, message_id: str) -> wire.ChatView:
+        """A new chat that goes on after a message."""
+        return self.fork(self._history.message(message_id).chat_id, message_id)
+
+    def export_state(self, message_id: str) -> bytes:
+        """The conversation up to a reply and the state after it, as a file. Raises RequestError 404, 409."""
+        message = self._history.message(message_id)
+        if message.role != "assistant" or message.status == "streaming":
+            raise RequestError("there is no state here to export", status=409, code="no_state",
+                               why="a state is kept after a reply that has ended")  # fmt: skip
+        checkpoint = self._checkpoints.get(message_id)
+        if checkpoint is None:
+            raise RequestError("the state after this message is not kept any more", status=404, code="no_state",
+                               hint="continue the chat, and the next reply has one")  # fmt: skip
+        chat = self._history.chat(message.chat_id)
+        turns = [PastTurn(role=m.role, content=m.content) for m in self._history.path(chat.id, message_id)]
+        conversation = Conversation(title=chat.title, system=chat.system, turns=turns)
+        return write_state(checkpoint, conversation, self._checkpoints.model_key, self._speaker.name)
+
+    def import_state(self, raw: bytes) -> wire.ChatView:
+        """A new chat of an exported file. Raises RequestError for one that is damaged or another model's."""
+        checkpoint, conversation = read_state(raw, self._speaker.config, self._checkpoints.model_key)
+        chat = self._history.create_chat(conversation.title, conversation.system)
+        last = self._history.add_past(chat.id, None, [(turn.role, turn.content) for turn in conversation.turns])
+        self._checkpoints.put(last, checkpoint)
+        return self.view(chat.id)
+
     def cancel(self, chat_id: str) -> int:
         """Stop the reply being written in a chat; returns how many were."""
         reply = self._live.get(chat_id)
@@ -85,14 +139,19 @@ class Chats:
         return int(reply is not None)
 
     async def settle(self) -> None:
-        """Cancel every reply and wait until all are stored (shutdown)."""
+        """Cut every reply off and wait until all are stored (shutdown)."""
+        self._settling = True
         for reply in list(self._live.values()):
             reply.cancel()
             await reply.done()
+        with suppress(AssistantError):
+            self._store_late()
 
     # --- writing ---
 
-    def send(self, chat_id: str, request: wire.SendMessage) -> tuple[wire.Started, Reply]:
+    def send(
+        self, chat_id: str, request: wire.SendMessage, client: str = "", constraint: Constraint | None = None
+    ) -> tuple[wire.Started, Reply]:
         """Store a user turn, then start its reply. The turn is on disk when this returns."""
         chat = self._history.chat(chat_id)
         self._refuse_if_writing(chat_id)
@@ -106,13 +165,17 @@ class Chats:
                     f"message '{parent_id}' cannot be answered by the user",
                     why="the parent of a user turn is a reply of the same chat, or the root",
                 )
-        generation = self._checked(request)
+        generation = self._checked(request, client, constraint)
+        if len(request.content) > self._speaker.max_prompt_tokens // 4:  # a character may be four tokens
+            self._speaker.check_length(len(self._speaker.encode(request.content.encode())))
         user, reply = self._history.add_turn(chat_id, parent_id, request.content)
         if not chat.messages and not chat.title:
             self._history.update_chat(chat_id, title=" ".join(request.content.split())[:TITLE_CHARS])
         return self._start(chat, user, reply, request, generation)
 
-    def regenerate(self, chat_id: str, request: wire.Regenerate) -> tuple[wire.Started, Reply]:
+    def regenerate(
+        self, chat_id: str, request: wire.Regenerate, client: str = "", constraint: Constraint | None = None
+    ) -> tuple[wire.Started, Reply]:
         """Another reply to a user message (default: the last one of the branch), beside its earlier ones."""
         chat = self._history.chat(chat_id)
         self._refuse_if_writing(chat_id)
@@ -120,8 +183,12 @@ class Chats:
         users = [m for m in path if m.role == "user"]
         if not users:
             raise RequestError("there is no message to answer again", code="nothing_to_regenerate")
-        generation = self._checked(request)
+        generation = self._checked(request, client, constraint)
         return self._start(chat, users[-1], self._history.add_reply(chat_id, users[-1].id), request, generation)
+
+    def check(self, request: wire.SamplingFields, client: str = "") -> None:
+        """Raises what `send` would raise for these settings, before anything is stored."""
+        self._checked(request, client, None)
 
     def _refuse_if_writing(self, chat_id: str) -> None:
         if chat_id in self._live:
@@ -129,15 +196,19 @@ class Chats:
                 "a reply is being written in this chat", status=409, code="busy", hint="wait for it, or cancel it first"
             )
 
-    def _checked(self, request: wire.SamplingFields) -> Generation:
+    def _checked(self, request: wire.SamplingFields, client: str, constraint: Constraint | None) -> Generation:
         """Everything of the request that can be wrong is checked before anything is stored."""
         stop_strings(request)
+        self._engine.require_room(client)
+        self._store_late()
         return Generation(
             prompt=(),
             state=self._speaker.fresh_state(),
             sink=lambda _: None,
             sampling=sampling_params(request, self._sampling),
-            max_tokens=token_limit(request, self._sampling),
+            max_tokens=token_limit(request, self._sampling, self._speaker.max_reply_tokens),
+            constraint=constraint,
+            client=client,
         )
 
     def _start(
@@ -175,7 +246,8 @@ class Chats:
                 self._checkpoints.put(reply.id, Checkpoint(outcome.state, before + outcome.fed_tokens, outcome.pending))
             return await asyncio.to_thread(self._stored, reply.id, outcome)
 
-        text = ReplyText(speaker.decode_bytes, (*speaker.template.stops, *stop_strings(request)))
+        stops = () if generation.constraint else (*speaker.template.stops, *stop_strings(request))
+        text = ReplyText(speaker.decode_bytes, stops)
         try:
             running = Reply(
                 self._engine,
@@ -202,9 +274,24 @@ class Chats:
                 return checkpoint, rest
         return None, "".join(texts).encode()
 
-    def _stored(self, reply_id: str, outcome: Outcome) -> wire.StreamEvent:
-        status = {"cancelled": "cancelled", "error": "error"}.get(outcome.finish_reason, "complete")
+    def _store_late(self) -> None:
+        """Once the disk takes something again, first what it could not take before. Raises HistoryError."""
+        for reply_id, outcome in list(self._unstored.items()):
+            self._update(reply_id, outcome)
+            self._unstored.pop(reply_id, None)
+
+    def _update(self, reply_id: str, outcome: Outcome) -> None:
+        # Nobody wanted the end that a shutdown puts to a reply.
+        cut = "interrupted" if self._settling else "cancelled"
+        status = {"cancelled": cut, "error": "error"}.get(outcome.finish_reason, "complete")
         self._history.update_reply(reply_id, outcome.text, status, outcome.finish_reason, outcome.cost)
+
+    def _stored(self, reply_id: str, outcome: Outcome) -> wire.StreamEvent:
+        try:
+            self._update(reply_id, outcome)
+        except HistoryError:
+            self._unstored[reply_id] = outcome
+            raise
         if outcome.error:
             return wire.Failed(
                 error=wire.ErrorBody(

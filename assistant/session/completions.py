@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import threading
 from collections import OrderedDict
@@ -9,10 +10,11 @@ from collections.abc import Callable
 
 from assistant import wire
 from assistant.config import Sampling
-from assistant.engine import Engine, Generation
+from assistant.engine import Constraint, Engine, Generation
 from assistant.errors import RequestError
 from assistant.history import Checkpoint
 from assistant.session.chats import Speaker, usage
+from assistant.session.constrained import Grammars
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
 from assistant.session.text import ReplyText
@@ -59,34 +61,52 @@ class PrefixCache:
 class Completions:
     """Chat and text completions without a history."""
 
-    def __init__(self, engine: Engine, speaker: Speaker, sampling: Sampling, record: Record | None = None):
+    def __init__(
+        self, engine: Engine, speaker: Speaker, sampling: Sampling, grammars: Grammars, record: Record | None = None
+    ):
         """`record` is awaited for each answer, however it ended."""
-        self._engine, self._speaker, self._sampling, self._record = engine, speaker, sampling, record
+        self._engine, self._speaker, self._sampling = engine, speaker, sampling
+        self._grammars, self._record = grammars, record
         self._cache = PrefixCache()
 
-    def chat(self, request: wire.ChatCompletionRequest) -> Reply:
+    async def constraint(self, request: wire.SamplingFields, schema: object | None) -> Constraint | None:
+        """What bounds a reply to a schema; None for plain text. Compiled aside, because a large schema takes a while.
+
+        Raises RequestError 400 for a schema that cannot be enforced.
+        """
+        if schema is None:
+            return None
+        _refuse(stop_strings(request), "stop", "the schema says where the answer ends")
+        limit = token_limit(request, self._sampling, self._speaker.max_reply_tokens)
+        return await asyncio.to_thread(lambda: self._grammars.compile(schema).constraint(limit))
+
+    def chat(
+        self, request: wire.ChatCompletionRequest, client: str = "", constraint: Constraint | None = None
+    ) -> Reply:
         """Raises RequestError for what we do not do, rather than ignoring it."""
         _refuse(request.tools, "tools", "tool calls are not supported yet")
-        format_type = (request.response_format or {}).get("type", "text")
-        _refuse(format_type != "text", "response_format", "only plain text is supported yet")
-        system, turns = _turns(request.messages)
+        system, turns = conversation(request.messages)
         template = self._speaker.template
-        prefix = reply_prefix(template, request.think)
+        _refuse(constraint and request.think and template.thinks, "think", "an answer with a schema has no thought")
+        prefix = "" if constraint else reply_prefix(template, request.think)
         asked = "".join(pieces(template, system, turns))
         # as the next request will spell this reply, so that it finds the state
         answered = lambda reply: f"{asked} {reply}".encode()  # noqa: E731
-        return self._run(request, (asked + prefix).encode(), template.stops, answered, prefix=prefix, clean=str.lstrip)
+        return self._run(request, (asked + prefix).encode(), template.stops, answered, prefix=prefix, clean=str.lstrip,
+                         client=client, constraint=constraint)  # fmt: skip
 
     def forget(self) -> None:
         """Drop all cached states: they belong to a device that does not run any more."""
         self._cache.clear()
 
-    def text(self, request: wire.CompletionRequest) -> Reply:
+    def text(self, request: wire.CompletionRequest, client: str = "", constraint: Constraint | None = None) -> Reply:
         _refuse(request.suffix, "suffix", "filling in the middle is not supported")
         _refuse((request.best_of or 1) > 1, "best_of", "only one choice is made")
         if not isinstance(request.prompt, str) or not request.prompt:
             raise RequestError("the prompt must be one non-empty string", code="unsupported")
-        return self._run(request, request.prompt.encode(), (), None, prefix=request.prompt if request.echo else "")
+        prefix = request.prompt if request.echo else ""
+        return self._run(request, request.prompt.encode(), (), None, prefix=prefix, client=client,
+                         constraint=constraint)  # fmt: skip
 
     def _run(
         self,
@@ -97,6 +117,8 @@ class Completions:
         *,
         prefix: str,
         clean: Callable[[str], str] = str,
+        client: str,
+        constraint: Constraint | None,
     ) -> Reply:
         _refuse((request.n or 1) > 1, "n", "one answer at a time: send the request again for another")
         _refuse(request.logprobs, "logprobs", "log probabilities are not supported")
@@ -107,6 +129,7 @@ class Completions:
             state, logits = base.state.copy(), base.logits
         else:
             tokens, before, state, logits = [*speaker.bos, *speaker.encode(text)], 0, speaker.fresh_state(), None
+        speaker.check_length(len(tokens))
 
         async def finish(outcome: Outcome) -> wire.StreamEvent:
             if self._record:
@@ -133,13 +156,15 @@ class Completions:
             state=state,
             logits=logits,
             sink=lambda _: None,
-            max_tokens=token_limit(request, self._sampling),
+            max_tokens=token_limit(request, self._sampling, speaker.max_reply_tokens),
             sampling=sampling_params(request, self._sampling),
             on_prefilled=lambda s, x: self._cache.put(
                 text, Checkpoint(s.copy(), before + len(tokens), logits=x.copy())
             ),
+            constraint=constraint,
+            client=client,
         )
-        reply_text = ReplyText(speaker.decode_bytes, (*stops, *stop_strings(request)))
+        reply_text = ReplyText(speaker.decode_bytes, () if constraint else (*stops, *stop_strings(request)))
         return Reply(
             self._engine, generation, reply_text, speaker.meter(before), finish=finish, prefix=prefix, clean=clean
         )
@@ -154,7 +179,7 @@ def _refuse(given: object, field: str, why: str) -> None:
         raise RequestError(f"'{field}' cannot be used", code="unsupported", why=why)
 
 
-def _turns(messages: list[wire.ChatMessage]) -> tuple[str, list[Turn]]:
+def conversation(messages: list[wire.ChatMessage]) -> tuple[str, list[Turn]]:
     """OpenAI's messages as (system prompt, alternating turns that end with the user's)."""
     system, turns = [], []
     for i, message in enumerate(messages):

@@ -30,11 +30,11 @@ def sampling_params(request: wire.SamplingFields, defaults: Sampling) -> Samplin
     return SamplingParams(seed=secrets.randbits(48) if seed is None else seed, **values)
 
 
-def token_limit(request: wire.SamplingFields, defaults: Sampling) -> int:
+def token_limit(request: wire.SamplingFields, defaults: Sampling, most: int = 1 << 20) -> int:
     limit = request.max_completion_tokens if request.max_completion_tokens is not None else request.max_tokens
     limit = defaults.max_tokens if limit is None else limit
-    if limit < 1:
-        raise RequestError(f"max_tokens is {limit}", code="out_of_range", why="it must be at least 1")
+    if not 1 <= limit <= most:
+        raise RequestError(f"max_tokens is {limit}", code="out_of_range", why=f"it must be from 1 to {most}")
     return limit
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import sys
 import threading
@@ -17,7 +16,7 @@ from backends.cpu.bandwidth import host_read_bandwidth
 from backends.cpu.library import Shape, instruction_sets, load_library
 from backends.hostmodel import ENERGY_MODEL, HostModel
 from backends.precisions import PRECISIONS
-from backends.tensors import GROUP, Int4Matrix, QuantizedMatrix, TensorLike
+from backends.tensors import GROUP, Int4Matrix, QuantizedMatrix, TensorLike, let_go
 
 MAX_COLUMNS = 64  # native/rwkv7.h
 FORMATS = {"float32": 0, "bfloat16": 1, "float16": 2, "int8": 3, "int4": 4}
@@ -79,7 +78,7 @@ class CpuBackend:
         for name in weights:
             self._put(name, weights.raw(name))
             if name != "emb.weight":
-                _let_go(weights.raw(name))
+                let_go(weights.raw(name))
         self.threads = self.threads or self._measure_threads()
         self._lib.rwkv7_threads(self._model, self.threads)
 
@@ -194,22 +193,3 @@ class CpuBackend:
     def _bill(self, tokens: int, batch: int) -> Cost:
         skipped = round(self.skipped_rows * self.value_row_bytes) if tokens == 1 else 0
         return self._host.cost(self._weights.config, self.workload(tokens, batch), skipped)
-
-
-def _let_go(tensor: TensorLike) -> None:
-    """Give mapped pages back after their content was packed, so that a model is not in memory twice.
-
-    Only of file mappings: they come back from the file if anybody asks again.
-    """
-    parts = (tensor.q, tensor.scale) if isinstance(tensor, QuantizedMatrix | Int4Matrix) else (tensor,)
-    for part in parts:
-        base = part
-        while isinstance(base, np.ndarray) and base.base is not None:
-            base = base.base
-        base = base.obj if isinstance(base, memoryview) else base
-        if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
-            continue
-        start = part.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
-        first, last = -(-start // mmap.PAGESIZE), (start + part.nbytes) // mmap.PAGESIZE
-        if last > first:
-            base.madvise(mmap.MADV_DONTNEED, first * mmap.PAGESIZE, (last - first) * mmap.PAGESIZE)

@@ -72,7 +72,7 @@ class OnnxBackend:
             self._decoder = open_decoder(weights, self._threads, self._cache_dir)
         except OnnxError as error:
             raise BackendUnavailable("onnx", str(error)) from error
-        self._weights = weights
+        self._weights, self._threads = weights, self.threads  # what was measured holds for the next load too
         took_s = time.perf_counter() - started
         log.info("onnx: %s ready in %.2f s, threads: %d", weights.precision, took_s, self.threads)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -68,8 +69,13 @@ class Daemon:
         raise AssertionError(f"not ready in {READY_S} s:\n{self.log.read_text()}")
 
     def http(self, **options) -> httpx.Client:
-        transport = httpx.HTTPTransport(uds=str(self.socket))
+        transport = httpx.HTTPTransport(uds=str(self.socket), verify=False)  # no TLS here, and its set-up is slow
         return httpx.Client(transport=transport, base_url="http://localhost", trust_env=False, timeout=30, **options)
+
+    def tcp(self) -> tuple[int, str]:
+        """(port, token) of a daemon that was started with --tcp."""
+        port = re.findall(r"listening on 127\.0\.0\.1:(\d+)", self.log.read_text())[-1]
+        return int(port), (self.home / "state" / "token").read_text().strip()
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)

@@ -209,7 +209,8 @@ def test_a_restart_resumes_without_prefill_and_with_the_same_words(daemon):
     assert resumed["cost"]["prompt_tokens"] == expected["cost"]["prompt_tokens"]
 
 
-def test_stopping_the_daemon_ends_a_stream_with_what_there_is(daemon):
+def test_stopping_the_daemon_ends_a_long_stream_with_what_there_is(daemon):
+    daemon.configure('[model]\nname = "bytes"\n[daemon]\ndrain_s = 0.3\n')
     daemon.start()
     with daemon.http() as http:
         chat_id = http.post("/v1/chats", json={}).json()["id"]
@@ -218,6 +219,6 @@ def test_stopping_the_daemon_ends_a_stream_with_what_there_is(daemon):
             if step["event"] == "delta" and daemon.process.poll() is None:
                 daemon.process.terminate()
     assert step["event"] == "finished"
-    assert step["message"]["status"] == "cancelled"
+    assert step["message"]["status"] == "interrupted"
     assert daemon.process.wait(timeout=30) == 0
     assert not daemon.socket.exists()

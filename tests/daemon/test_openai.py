@@ -113,7 +113,7 @@ def test_text_completions(client):
     [
         ({"n": 2}, 400, "'n'"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
-        ({"response_format": {"type": "json_object"}}, 400, "response_format"),
+        ({"response_format": {"type": "xml"}}, 400, "response_format"),
         ({"logprobs": True}, 400, "logprobs"),
         ({"temperature": 9}, 400, "temperature"),
         ({"max_tokens": 0}, 400, "max_tokens"),

@@ -180,3 +180,30 @@ def test_drop_and_copy(tmp_path):
     again = reopened(tmp_path)
     assert again.get("a") is None
     assert again.get("b").tokens == 1
+
+
+def test_a_checkpoint_is_found_while_it_waits_to_be_written(tmp_path):
+    """More conversations at once than memory keeps: none of them may find its state missing."""
+    store = Checkpoints(tmp_path, TINY, "key")
+    for i in range(80):
+        store.put(f"m{i}", Checkpoint(State(TINY), i))
+    assert [store.get(f"m{i}").tokens for i in range(80)] == list(range(80))
+    store.close()
+    assert len(list(tmp_path.glob("*.ckpt"))) == 80
+    assert not store._unsaved
+
+
+def test_a_clock_that_is_set_back_changes_no_order(history, monkeypatch):
+    """The newest chat stays the first, and alternatives stay in the order in which they were written."""
+    clock = iter([1000.0, 1001.0, 1002.0, *(500.0 + i for i in range(100))])
+    monkeypatch.setattr("assistant.history.store.time.time", lambda: next(clock))
+    old = history.create_chat("before")
+    new = history.create_chat("after the clock was set back")
+    user, first = history.add_turn(new.id, None, "hello")
+    second = history.add_reply(new.id, user.id)
+    assert [c.id for c in history.chats()] == [new.id, old.id]
+    assert history.message(first.id).sibling_index == 0
+    assert history.message(second.id).sibling_index == 1
+    assert [m.siblings for m in history.path(new.id, second.id)] == [1, 2]
+    history.update_chat(old.id, title="touched last")
+    assert [c.id for c in history.chats()] == [old.id, new.id]

@@ -1,0 +1,1 @@
+"""`assistant selftest`: proves on this machine that the assistant works without a network and calls nobody."""

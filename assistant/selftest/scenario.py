@@ -1,0 +1,239 @@
+"""A day of the assistant in a private home: chat, resume after a restart, plan, a model from a file, every backend.
+
+The same program runs in the open, under the filter and in the honeypot: `python -m assistant.selftest.scenario`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from assistant import silence, wire
+from assistant.client import Client
+from assistant.errors import AssistantError
+from assistant.selftest.report import Check
+
+SEED, TOKENS = 7, 32
+QUESTIONS = ("Hello! Who are you?", "What can you do for me?")
+READY_S, STOP_S, AGAIN_S = 120.0, 40.0, 3.0
+
+
+class Options(msgspec.Struct, kw_only=True):
+    """How a run of the scenario differs from another."""
+
+    seconds: float = 0.0  # go on for at least so long
+    unfiltered: bool = False  # the daemon's own filter is left out
+    deny: bool = False  # put this very process, and all that it starts, under the filter first
+    only_chat: bool = False  # the first half
+    backend: str = ""  # as in an earlier run, whose words are to be compared; empty: what the daemon chooses
+
+
+def command(options: Options, out: Path) -> list[str]:
+    return [sys.executable, "-P", "-m", __name__, msgspec.json.encode(options).decode(), str(out)]
+
+
+def result(out: Path) -> list[Check]:
+    """What a run has written; raises OSError or msgspec.MsgspecError if it did not come so far."""
+    return msgspec.json.decode(out.read_bytes(), type=list[Check])
+
+
+class _Daemon:
+    """A private daemon that is started and stopped as often as the scenario wants."""
+
+    def __init__(self, home: Path, unfiltered: bool, backend: str):
+        self.home, self._unfiltered, self._backend = home, unfiltered, backend
+        self.socket, self.log = home / "runtime" / "daemon.sock", home / "log"
+        self.env = os.environ.copy()
+        self.env |= {"ASSISTANT_HOME": str(home), "PYTHONSAFEPATH": "1"}
+        for name in ("ASSISTANT_SOCKET", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
+            self.env.pop(name, None)
+        self.process: subprocess.Popen | None = None
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, "-P", "-m", *arguments], env=self.env, capture_output=True, text=True,
+                              timeout=600, check=False)  # fmt: skip
+
+    def start(self) -> wire.Ready:
+        words = ["serve", *(["--unfiltered"] if self._unfiltered else [])]
+        words += ["--backend", self._backend] if self._backend else []
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([sys.executable, "-P", "-m", "assistant", *words], env=self.env, stdout=log,
+                                            stderr=log, stdin=subprocess.DEVNULL)  # fmt: skip
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until and self.process.poll() is None:
+            try:
+                ready = self.call(lambda client: client.ready())
+                if ready.ready:
+                    return ready
+            except AssistantError:
+                pass
+            time.sleep(0.05)
+        raise AssistantError("the private daemon did not start", why=self.log.read_text()[-1500:])
+
+    def call(self, work):
+        async def once():
+            async with Client(self.socket) as client:
+                return await work(client)
+
+        return asyncio.run(once())
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_S)
+
+
+async def _say(client: Client, chat_id: str, text: str, tokens: int = TOKENS) -> wire.Finished:
+    message = wire.SendMessage(content=text, seed=SEED, max_tokens=tokens, temperature=1.0, top_p=0.9)
+    async for event in client.stream_message(chat_id, message):
+        match event:
+            case wire.Finished():
+                return event
+            case wire.Failed():
+                raise AssistantError(event.error.message)
+    raise AssistantError("the reply had no end")
+
+
+class Scenario:
+    """Runs all steps; each becomes a check, and a failing one does not stop the others that can go on."""
+
+    def __init__(self, options: Options, home: Path):
+        self.options, self.checks = options, []
+        self._daemon = _Daemon(home, options.unfiltered, options.backend)
+        self._began = time.monotonic()
+
+    def run(self) -> list[Check]:
+        backends = None
+        try:
+            if not self.options.only_chat:
+                backends = self._start_backends()
+            self._step("daemon starts", self._starts)
+            self._step("chat", self._chats)
+            self._step("state saved, daemon restarted, chat resumed", self._resumes)
+            if not self.options.only_chat:
+                self._step("plan", self._plans)
+                self._step("model added from a file", self._adds_a_model)
+                self._step("stays at work", self._goes_on)
+                self._finish_backends(backends)
+            self._step("shutdown", self._stops)
+        except AssistantError as error:
+            self.checks.append(Check(name="scenario", ok=False, detail=str(error)))
+        finally:
+            for process in (backends, self._daemon.process):
+                if process and process.poll() is None:
+                    process.kill()
+                    process.wait()
+        return self.checks
+
+    def _step(self, name: str, work) -> None:
+        started = time.monotonic()
+        try:
+            check = work()
+        except (subprocess.TimeoutExpired, OSError) as error:
+            raise AssistantError(name, why=error) from error
+        check.name, check.seconds = name, round(time.monotonic() - started, 3)
+        self.checks.append(check)
+
+    def _starts(self) -> Check:
+        ready = self._daemon.start()
+        network = ready.network
+        wanted = not self.options.unfiltered or self.options.deny
+        ok = network is not None and network.denied == wanted
+        state = "on" if network and network.denied else "off"
+        detail = f"filter {state}, as it should" if ok else f"its network is {network}, not as it should"
+        return Check(name="", ok=ok, detail=detail, backend=ready.backend.name)
+
+    def _chats(self) -> Check:
+        self._chat = self._daemon.call(lambda c: c.create_chat("self-test")).id
+        return self._written(self._daemon.call(lambda c: _say(c, self._chat, QUESTIONS[0])))
+
+    def _resumes(self) -> Check:
+        code = self._daemon.stop()
+        self._daemon.start()
+        done = self._daemon.call(lambda c: _say(c, self._chat, QUESTIONS[1]))
+        check = self._written(done)
+        if code or not done.cost.cached_tokens:
+            check.ok, check.detail = False, f"exit code {code}, {done.cost.cached_tokens} tokens from a checkpoint"
+        else:
+            check.detail = f"{done.cost.cached_tokens} tokens came from a checkpoint"
+        return check
+
+    def _plans(self) -> Check:
+        status = self._daemon.call(lambda client: client.plan())
+        what_if = self._daemon.run("assistant", "plan", "--json")
+        detail = f"follows '{status.plan.policy}': {status.active}" if not what_if.returncode else what_if.stderr[-300:]
+        return Check(name="", ok=what_if.returncode == 0, detail=detail)
+
+    def _adds_a_model(self) -> Check:
+        from assistant.models.store import Store
+
+        store = Store()
+        manifest, folder = store.show("embedded"), store.folder("embedded")
+        file = folder / next(iter(manifest.weights.values())).file
+        words = ["models", "add", str(file), "--name", "selftest", "--template", manifest.template]
+        if manifest.vocabulary:
+            words += ["--vocab", str(folder / manifest.vocabulary.file)]
+        added = self._daemon.run("assistant", *words)
+        checked = self._daemon.run("assistant", "models", "verify", "selftest")
+        ok = added.returncode == checked.returncode == 0
+        return Check(name="", ok=ok, detail=(checked.stdout if ok else added.stderr + checked.stderr).strip()[-300:])
+
+    def _goes_on(self) -> Check:
+        said = 0
+        while True:  # once at least
+            self._daemon.call(lambda c: _say(c, self._chat, "And then?", 8))
+            said += 1
+            left = self.options.seconds - (time.monotonic() - self._began)
+            if left <= 0:
+                break
+            time.sleep(min(left, AGAIN_S))
+        at_work_s = time.monotonic() - self._began
+        return Check(name="", ok=True, detail=f"{said} more replies; at work for {at_work_s:.0f} s")
+
+    def _stops(self) -> Check:
+        code, left = self._daemon.stop(), self._daemon.socket.exists()
+        ok = code == 0 and not left
+        return Check(name="", ok=ok, detail="" if ok else f"exit code {code}, socket {'left' if left else 'removed'}")
+
+    def _start_backends(self) -> subprocess.Popen:
+        """They compute until the rest is done: a library that calls home may do so late."""
+        return subprocess.Popen([sys.executable, "-P", "-m", "assistant.selftest.parity", "--until-eof"],
+                                env=self._daemon.env, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    def _finish_backends(self, process: subprocess.Popen) -> None:
+        out, errors = process.communicate("", 300)
+        if process.returncode or not out.strip():
+            self.checks.append(Check(name="backends", ok=False, detail=errors[-500:] or f"exit {process.returncode}"))
+        else:
+            self.checks += msgspec.json.decode(out.splitlines()[-1], type=list[Check])
+
+    def _written(self, done: wire.Finished) -> Check:
+        text = done.message.content
+        return Check(name="", ok=bool(text), text=text, tokens=done.usage.completion_tokens, tok_s=done.cost.tok_s,
+                     detail=json.dumps(text[:60], ensure_ascii=False))  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    silence.switch_off_telemetry()
+    options = msgspec.json.decode(arguments[0], type=Options)
+    if options.deny:
+        from assistant import seccomp
+
+        seccomp.deny_network()
+    with tempfile.TemporaryDirectory(prefix="ra-st-", dir="/tmp") as home:  # short: a socket's path is 107 bytes
+        checks = Scenario(options, Path(home)).run()
+    Path(arguments[1]).write_bytes(msgspec.json.encode(checks))
+    return int(not all(check.ok for check in checks if check.required))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
