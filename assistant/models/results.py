@@ -1,7 +1,8 @@
 """What `assistant eval` found of each model, as the solver's quality floor reads it.
 
-Results lie in <data>/evaluations/<model>.json, by backend and precision. Those of the embedded model as it is stored ship
-beside it; of its conversions none do, so that nothing is converted at the first start before a person has measured it.
+Results lie in <data>/evaluations/<model>.json, by backend and precision. Those of the embedded model as it is stored
+ship beside it; of its conversions none do, so that nothing is converted at the first start before a person has measured
+it.
 """
 
 from __future__ import annotations
