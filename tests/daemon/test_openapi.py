@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, and true of the daemon."""
+"""The OpenAPI document is complete; that it is true of the daemon is what `make soak` asks schemathesis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from starlette.routing import Route
 
 from assistant.daemon.app import create_app
 from assistant.daemon.openapi import LINKS, OPERATIONS, document
-from tests.soak import api_run
 
 
 class _NoServices:
@@ -45,8 +44,3 @@ def test_references_and_links_lead_somewhere():
 
     walk(found)
     assert references <= set(found["components"]["schemas"])
-
-
-def test_schemathesis_finds_nothing(daemon, tmp_path):
-    made = api_run.run(daemon, tmp_path, "--phases", "fuzzing", "--max-examples", "3")
-    assert made > 50
