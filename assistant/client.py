@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -127,6 +127,33 @@ class Client:
     async def attest(self) -> wire.Attestation:
         """What the daemon could not do when it tried, just now."""
         return await self._request("POST", "/v1/selftest/attest", answer=wire.Attestation)
+
+    async def cloud_prices(self) -> wire.CloudPrices:
+        """What the same tokens would cost elsewhere."""
+        return await self._request("GET", "/v1/prices", answer=wire.CloudPrices)
+
+    # --- the library ---
+
+    async def search(self, query: str, chat_id: str | None = None) -> list[wire.SearchHit]:
+        """Messages with all of these words (the last one may be unfinished), the best first."""
+        asked = urlencode({"q": query} | ({"chat": chat_id} if chat_id else {}))
+        return (await self._request("GET", f"/v1/search?{asked}", answer=wire.SearchResults)).hits
+
+    async def tree(self, chat_id: str) -> wire.ChatTree:
+        """All branches of a chat."""
+        return await self._request("GET", _chat(chat_id, "tree"), answer=wire.ChatTree)
+
+    async def export(self, chat_id: str, form: Literal["markdown", "json"]) -> str:
+        """A chat as a text for people (the branch being shown) or for programs (all branches)."""
+        status, content = await self._exchange("GET", f"{_chat(chat_id, 'export')}?format={form}")
+        if status >= 400:
+            raise _refusal(status, content)
+        return content.decode()
+
+    async def revision(self, chat_id: str | None = None) -> wire.Revision:
+        """Whether anything has changed, and how this chat stands."""
+        asked = f"?{urlencode({'chat': chat_id})}" if chat_id else ""
+        return await self._request("GET", f"/v1/revision{asked}", answer=wire.Revision)
 
     # --- chats ---
 

@@ -302,6 +302,61 @@ class CostReport(Wire):
     notes: list[str]
 
 
+class CloudPrices(Wire):
+    """What a hosted model would ask per million tokens, as a band; a reference only, nothing is sent."""
+
+    currency: str
+    input_low: float
+    input_high: float
+    output_low: float
+    output_high: float
+
+
+# --- the library: /v1/search, /v1/revision, /v1/chats/{id}/tree and /export ---------------------------------------
+
+
+class SearchHit(Wire):
+    """A message that was found. `snippet` has the found words between U+0002 and U+0003; `head_id` is the end of a
+    branch that holds the message (the one being shown, if it does)."""
+
+    chat_id: str
+    chat_title: str
+    message_id: str
+    head_id: str
+    role: Role
+    created_at: float
+    snippet: str
+
+
+class SearchResults(Wire):
+    query: str
+    hits: list[SearchHit]
+
+
+class Node(Wire):
+    """One message of a chat's tree, in short; `head_id` is the newest end of the branches through it."""
+
+    id: str
+    parent_id: str | None
+    role: Role
+    status: MessageStatus
+    preview: str
+    created_at: float
+    head_id: str
+
+
+class ChatTree(Wire):
+    chat: Chat
+    nodes: list[Node]  # parents before children, siblings by age
+
+
+class Revision(Wire):
+    """`revision` grows with every change of the history; `chat`: the one that was asked about, if it is there."""
+
+    revision: int
+    chat: Chat | None = None
+
+
 # --- /v1/plan ------------------------------------------------------------------------------------------------
 
 

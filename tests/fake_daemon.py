@@ -22,6 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from assistant import wire
+from tests import fake_plan
 
 NOW = 1_800_000_000.0
 VERSION = "0.0.0-test"
@@ -55,6 +56,9 @@ class FakeDaemon:
         self.ready_after = 0  # so many questions about readiness are answered with "not yet"
         self.reason = "the model is being loaded"
         self.simulated = False
+        self.selftest: wire.SelfTestSummary | None = None
+        self.policy, self.limits = "private", {}
+        self.changes = 0
         self._counter = 0
         self._changing = asyncio.Lock()
         self._cancels: dict[str, asyncio.Event] = {}
@@ -102,6 +106,16 @@ class FakeDaemon:
             routes=[
                 Route("/healthz", self.healthz),
                 Route("/readyz", self.readyz),
+                Route("/v1/plan", self.plan, methods=["GET"]),
+                Route("/v1/plan", self.follow, methods=["POST"]),
+                Route("/v1/plan/what-if", self.what_if, methods=["POST"]),
+                Route("/v1/cost", self.costs),
+                Route("/v1/prices", self.prices),
+                Route("/v1/search", self.search),
+                Route("/v1/revision", self.revision),
+                Route("/v1/chats/{id}/tree", self.tree),
+                Route("/v1/chats/{id}/export", self.export),
+                Route("/v1/chats/{id}/fork", self.fork, methods=["POST"]),
                 Route("/v1/chats", self.list_chats, methods=["GET"]),
                 Route("/v1/chats", self.new_chat, methods=["POST"]),
                 Route("/v1/chats/{id}", self.view_chat, methods=["GET"]),
@@ -133,9 +147,17 @@ class FakeDaemon:
         return wire.Cost(
             prompt_tokens=12,
             completion_tokens=tokens,
+            elapsed_s=0.08 + 0.04 * tokens,
             ttft_s=0.120,
             tok_s=25.0,
             ms_per_token=40.0,
+            ms_per_token_p50=39.0,
+            ms_per_token_p95=52.0,
+            bytes_per_token=12.4e6,
+            gb_s=None if basis == "simulated" else 6.2,
+            wall_gb_s=None if basis == "simulated" else 10.0,
+            wall_share=None if basis == "simulated" else 0.62,
+            j_per_token=0.25,
             energy_j=0.25 * tokens,
             device_s=0.002 * tokens,
             basis=basis,
@@ -172,9 +194,79 @@ class FakeDaemon:
                 precision="fp32",
             )
             ready.engine = wire.EngineStatus(live=0, queued=0, max_batch=8)
+            ready.selftest = self.selftest
         else:
             ready.reason = self.reason
         return _json(ready, 200 if is_ready else 503)
+
+    async def plan(self, _request: Request) -> Response:
+        return _json(fake_plan.status(self.policy, self.limits))
+
+    async def follow(self, request: Request) -> Response:
+        body = await self._body(request, wire.PlanRequest)
+        self.policy, self.limits = body.policy or self.policy, body.limits
+        return _json(fake_plan.status(self.policy, self.limits))
+
+    async def what_if(self, request: Request) -> Response:
+        body = await self._body(request, wire.PlanRequest)
+        return _json(fake_plan.plan(body.policy or self.policy, body.limits))
+
+    async def costs(self, request: Request) -> Response:
+        return _json(fake_plan.costs(request.query_params.get("by", "day"), request.query_params.get("since")))
+
+    async def prices(self, _request: Request) -> Response:
+        return _json(fake_plan.PRICES)
+
+    async def search(self, request: Request) -> Response:
+        query, chat_id = request.query_params["q"], request.query_params.get("chat")
+        hits = []
+        for message in self.messages.values():
+            place = message.content.lower().find(query.lower())
+            if query and place >= 0 and chat_id in (None, message.chat_id):
+                end = place + len(query)
+                snippet = f"{message.content[:place]}\x02{message.content[place:end]}\x03{message.content[end:]}"
+                chat = self.chats[message.chat_id]
+                shown = message.id in {m.id for m in self._branch(chat)}
+                head_id = chat.head_id if shown else self._end(message.id)
+                hits.append(wire.SearchHit(chat_id=chat.id, chat_title=chat.title, message_id=message.id,
+                                           head_id=head_id or "", role=message.role, created_at=NOW,
+                                           snippet=snippet))  # fmt: skip
+        return _json(wire.SearchResults(query=query, hits=hits))
+
+    async def revision(self, request: Request) -> Response:
+        chat = self.chats.get(request.query_params.get("chat", ""))
+        return _json(wire.Revision(revision=self.changes, chat=chat))
+
+    async def tree(self, request: Request) -> Response:
+        chat = self.chats[request.path_params["id"]]
+        nodes = [
+            wire.Node(id=m.id, parent_id=m.parent_id, role=m.role, status=m.status, preview=m.content[:120],
+                      created_at=NOW, head_id=self._end(m.id))
+            for m in self.messages.values()
+            if m.chat_id == chat.id
+        ]  # fmt: skip
+        return _json(wire.ChatTree(chat=chat, nodes=nodes))
+
+    def _end(self, message_id: str) -> str:
+        below = [m.id for m in self.messages.values() if m.parent_id == message_id]
+        return self._end(below[-1]) if below else message_id
+
+    async def export(self, request: Request) -> Response:
+        chat = self.chats[request.path_params["id"]]
+        return Response(f"# {chat.title}\n\n" + "\n".join(m.content for m in self._branch(chat)))
+
+    async def fork(self, request: Request) -> Response:
+        body = await self._body(request, wire.Fork)
+        source = self.chats[request.path_params["id"]]
+        branch = self._branch(source)
+        ids = [m.id for m in branch]
+        branch = branch[: ids.index(body.message_id) + 1] if body.message_id else branch
+        chat = wire.Chat(id=self._id("chat"), title=f"{source.title} (fork)", created_at=NOW, updated_at=NOW)
+        self.chats[chat.id] = chat
+        for m in branch:
+            copy = self._message(chat, chat.head_id, m.role, m.content)
+            copy.status, copy.cost = m.status, m.cost
+        return self._view(chat)
 
     async def list_chats(self, _request: Request) -> Response:
         newest_first = list(self.chats.values())[::-1]
@@ -204,6 +296,7 @@ class FakeDaemon:
         chat = self.chats[request.path_params["id"]]
         chat.head_id = body.head_id or chat.head_id
         chat.title = body.title or chat.title
+        chat.pinned = chat.pinned if body.pinned is None else body.pinned
         return self._view(chat)
 
     async def delete_chat(self, request: Request) -> Response:
@@ -318,6 +411,7 @@ class FakeDaemon:
 
     async def _body(self, request: Request, kind: Any) -> Any:
         content = await request.body() or b"{}"
+        self.changes += 1
         self.requests.append((request.method, request.url.path, msgspec.json.decode(content)))
         return msgspec.json.decode(content, type=kind) if kind else None
 

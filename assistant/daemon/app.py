@@ -13,10 +13,12 @@ from assistant import wire
 from assistant.daemon import (
     chats_api,
     cost_api,
+    library_api,
     ollama_api,
     openai_api,
     openapi,
     plan_api,
+    prices_api,
     responses_api,
     selftest_api,
     states_api,
@@ -109,6 +111,8 @@ def create_app(services: Services) -> Starlette:
             *states_api.ROUTES,
             *openapi.ROUTES,
             *selftest_api.ROUTES,
+            *library_api.ROUTES,
+            *prices_api.ROUTES,
         ],
         exception_handlers={AssistantError: _ours, HTTPException: _http, Exception: _unexpected},
     )

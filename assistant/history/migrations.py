@@ -94,6 +94,30 @@ def responses(db: sqlite3.Connection) -> None:
     )
 
 
+@migration
+def words_of_messages(db: sqlite3.Connection) -> None:
+    """The full-text index behind assistant.history.search; a reply enters it when it is written to its end.
+
+    It refers to rowids, which a VACUUM may change: whoever adds one fills the index anew.
+    """
+    try:
+        db.execute("CREATE VIRTUAL TABLE words USING fts5(content, tokenize = 'unicode61 remove_diacritics 2')")
+    except sqlite3.OperationalError:  # an SQLite without FTS5: the search reads the messages themselves
+        return
+    db.execute("INSERT INTO words(rowid, content) SELECT rowid, content FROM messages WHERE status != 'streaming'")
+    for when in ("INSERT", "UPDATE OF content, status"):
+        name = when.partition(" ")[0].lower()
+        db.execute(
+            f"""CREATE TRIGGER words_{name} AFTER {when} ON messages WHEN new.status != 'streaming' BEGIN
+                DELETE FROM words WHERE rowid = new.rowid;
+                INSERT INTO words(rowid, content) VALUES (new.rowid, new.content); END"""
+        )
+    db.execute(
+        """CREATE TRIGGER words_delete AFTER DELETE ON messages BEGIN
+            DELETE FROM words WHERE rowid = old.rowid; END"""
+    )
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring `db` to the newest version, all steps in one transaction. Raises ValueError if it is newer than we are."""
     (version,) = db.execute("PRAGMA user_version").fetchone()

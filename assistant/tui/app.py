@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from assistant.tui.connection import Launcher
 from assistant.tui.screens.chat import ChatScreen
@@ -27,6 +27,11 @@ class ChatApp(App[None]):
             tooltip="Find any action by name",
             priority=True,
         ),
+        Binding(
+            "f3", "page('costs')", "Costs", tooltip="What all answers have cost, as plots and a table", priority=True
+        ),
+        Binding("f4", "page('plan')", "Plan", tooltip="Why this backend, and what if: move the limits", priority=True),
+        Binding("f5", "page('offline')", "Offline report", tooltip="Whether anything can leave", priority=True),
         Binding("ctrl+q", "quit", "Quit", tooltip="Leave; the daemon keeps all chats", priority=True),
     ]
 
@@ -46,12 +51,30 @@ class ChatApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self._chat_id, self._launcher)
 
+    @property
+    def chat(self) -> ChatScreen:
+        screen = self.screen_stack[0]
+        assert isinstance(screen, ChatScreen)
+        return screen
+
+    async def action_page(self, name: str) -> None:
+        """Show a page over the chat, in place of another one; the key that opened it closes it again."""
+        from assistant.tui.screens import pages
+
+        page, kind = self.screen, pages.KINDS[name]
+        if isinstance(page, ModalScreen):
+            return
+        if isinstance(page, pages.Page):
+            await self.pop_screen()
+        if not isinstance(page, kind):
+            self.push_screen(pages.make(kind, self.chat))
+
     def action_help(self) -> None:
         from assistant.tui.screens.help import HelpScreen
 
         if isinstance(self.screen, HelpScreen):
             self.pop_screen()
-        elif isinstance(self.screen, ChatScreen):
+        elif not isinstance(self.screen, ModalScreen):
             widgets = [w for w in self.screen.walk_children() if type(w).__module__.startswith("assistant.")]
             unique = {type(node): node for node in reversed([self, self.screen, *widgets])}
             self.push_screen(HelpScreen(list(reversed(unique.values()))))

@@ -14,6 +14,7 @@ class Branch:
     def __init__(self, client: Client, conversation: Conversation):
         self.chat: wire.Chat | None = None
         self.messages: list[wire.Message] = []
+        self.system = ""  # the system prompt that a new chat will have
         self.at_root = False  # every turn is taken back here; the daemon knows no empty branch
         self._client = client
         self._conversation = conversation
@@ -22,6 +23,11 @@ class Branch:
     @property
     def user_messages(self) -> list[wire.Message]:
         return [message for message in self.messages if message.role == "user"]
+
+    @property
+    def last_cost(self) -> wire.Cost | None:
+        """What the newest answer has cost, if there is one."""
+        return next((m.cost for m in reversed(self.messages) if m.cost and m.cost.completion_tokens), None)
 
     async def stored(self, chat_id: str | None = None) -> wire.ChatView | None:
         """What the daemon has of this chat ("last": the newest one), without drawing it."""
@@ -35,16 +41,19 @@ class Branch:
     async def show(self, view: wire.ChatView) -> None:
         """Draw what the daemon says."""
         self.chat, self.messages, self.at_root = view.chat, list(view.messages), False
-        await self._conversation.show(view.messages)
+        await self._conversation.show(self.messages)
 
-    async def clear(self) -> None:
-        """A new chat; it is created with its first message."""
-        self.chat, self.messages, self.at_root = None, [], False
+    async def clear(self, system: str = "") -> None:
+        """A new chat with this system prompt; it is created with its first message."""
+        self.chat, self.messages, self.at_root, self.system = None, [], False, system
         self._undone.clear()
-        await self._conversation.show([])
+        await self._conversation.show(self.messages)
 
-    async def open(self, chat_id: str) -> None:
+    async def open(self, chat_id: str, head_id: str | None = None) -> None:
+        """Show a chat, or the branch of it that ends at `head_id`."""
         view = await self._client.chat(chat_id)
+        if head_id and head_id != view.chat.head_id:
+            view = await self._client.patch_chat(chat_id, wire.ChatPatch(head_id=head_id))
         self._undone.clear()
         await self.show(view)
 
@@ -52,7 +61,7 @@ class Branch:
         """Show the branch up to this message (None: nothing of it), because another one begins."""
         ids = [message.id for message in self.messages]
         keep = ids.index(message_id) + 1 if message_id in ids else 0
-        self.messages = self.messages[:keep]
+        del self.messages[keep:]  # in place: the conversation looks at the same list
         self.at_root = False
         self._undone.clear()
         await self._conversation.cut_after(message_id)
@@ -64,7 +73,7 @@ class Branch:
         message, head_id = self.user_messages[-1], self.messages[-1].id
         if message.parent_id is None:
             self.messages, self.at_root = [], True
-            await self._conversation.show([])
+            await self._conversation.show(self.messages)
         else:
             await self._move_to(self.chat, message.parent_id)
         self._undone.append(head_id)

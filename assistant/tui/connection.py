@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import enum
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from assistant import wire
@@ -40,7 +40,14 @@ class Link:
 class Connection:
     """Owns the client; `run()` never returns."""
 
-    def __init__(self, on_change: Callable[[Link], None], launcher: Launcher | None = None):
+    def __init__(
+        self,
+        on_change: Callable[[Link], None],
+        launcher: Launcher | None = None,
+        on_look: Callable[[], Awaitable[None]] | None = None,
+    ):
+        """`on_look` is awaited each time the daemon has been found ready."""
+        self._on_look = on_look
         self.client = Client()
         self.link = Link()
         self._on_change = on_change
@@ -83,6 +90,8 @@ class Connection:
             return
         phase = Phase.READY if ready.ready else Phase.LOADING
         self._set(phase, ready.reason or "", ready)
+        if self._on_look and phase is Phase.READY:
+            await self._on_look()
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from assistant import wire
+from assistant.client import Client
 from assistant.errors import AssistantError, DaemonUnavailable, RequestError
 from assistant.tui.branch import Branch
 from assistant.tui.connection import Connection, Link, Phase
+from assistant.tui.costs import OnCost
 from assistant.tui.outbox import Outbox
 from assistant.tui.text import title_of
 from assistant.tui.turns import ELSEWHERE, Turn
@@ -30,7 +32,7 @@ class Dialogue:
         conversation: Conversation,
         *,
         on_change: Callable[[], None],
-        on_cost: Callable[[wire.Cost | None], None],
+        on_cost: OnCost,
         on_error: Callable[[AssistantError], None],
         resume: str | None = None,
     ):
@@ -46,6 +48,10 @@ class Dialogue:
         self._stale = True  # the daemon may know more than the screen shows
         self._work = asyncio.Event()
         self._lock = asyncio.Lock()
+
+    @property
+    def client(self) -> Client:
+        return self._connection.client
 
     @property
     def busy(self) -> bool:
@@ -77,7 +83,7 @@ class Dialogue:
     async def submit(self, text: str, editing: wire.Message | None = None) -> None:
         turn = Turn(text, UserMessage(text))
         if editing:
-            self._refuse_if_busy()
+            self.refuse_if_busy()
             turn.parent_id, turn.root = editing.parent_id, editing.parent_id is None
             await self.branch.cut_after(editing.parent_id)
         elif self.branch.at_root:
@@ -104,36 +110,65 @@ class Dialogue:
             self._delivery.cancel()
         return None
 
-    async def regenerate(self) -> None:
-        self._refuse_if_busy()
+    async def regenerate(self, message_id: str | None = None) -> None:
+        """Answer a message of the person's again: the last one, or the one that is named or was answered by it."""
+        self.refuse_if_busy()
+        messages = self.branch.user_messages
+        if message_id:
+            ids = [message.id for message in self.branch.messages]
+            end = ids.index(message_id) + 1 if message_id in ids else len(ids)
+            messages = [message for message in self.branch.messages[:end] if message.role == "user"]
         if turn := self._outbox.refused:
             self._outbox.refused, turn.attempts = None, 0
             self._enqueue(turn)
-        elif messages := self.branch.user_messages:
+        elif messages:
             await self.branch.cut_after(messages[-1].id)
             self._enqueue(Turn(messages[-1].content, answers_id=messages[-1].id))
         else:
             raise RequestError("there is no message to answer again")
 
     async def undo(self) -> str:
-        self._refuse_if_busy()
+        self.refuse_if_busy()
         async with self._lock:
             return await self.branch.undo()
 
     async def redo(self) -> None:
-        self._refuse_if_busy()
+        self.refuse_if_busy()
         async with self._lock:
             await self.branch.redo()
 
-    async def open(self, chat_id: str | None) -> None:
-        """Show another chat; None is a new one."""
-        self._refuse_if_busy()
+    async def open(
+        self, chat_id: str | None, head_id: str | None = None, message_id: str | None = None, system: str = ""
+    ) -> None:
+        """Show another chat, another branch of it, or a message in it; None is a new one with a system prompt."""
+        self.refuse_if_busy()
         async with self._lock:
-            await (self.branch.open(chat_id) if chat_id else self.branch.clear())
+            await (self.branch.open(chat_id, head_id) if chat_id else self.branch.clear(system))
+            if message_id:
+                await self._conversation.go_to(message_id)
             self._outbox.refused = self._resume = None
             await self._outbox.draw()  # what was written in this very moment
-            self._on_cost(None)
+            self._on_cost(self.branch.last_cost, None)
             self._on_change()
+
+    def renamed(self, chat: wire.Chat) -> None:
+        """A chat has another title or place in the list."""
+        if self.branch.chat and self.branch.chat.id == chat.id:
+            self.branch.chat = chat
+        self._on_change()
+
+    def changed_elsewhere(self, chat: wire.Chat | None) -> None:
+        """Another terminal may have written in this chat, gone to another branch of it, or deleted it."""
+        branch = self.branch
+        if not branch.chat or branch.at_root or not self.idle or self.busy:
+            return
+        if chat:
+            if (chat.title, chat.pinned) != (branch.chat.title, branch.chat.pinned):
+                self.renamed(chat)
+            shown = branch.messages[-1].id if branch.messages else None
+            if chat.id != branch.chat.id or chat.head_id == shown:
+                return
+        self._look_again()
 
     # --- one step of the work ---
 
@@ -198,7 +233,7 @@ class Dialogue:
     async def _send(self, turn: Turn) -> None:
         client, branch = self._connection.client, self.branch
         if branch.chat is None:
-            branch.chat = await client.create_chat(title=title_of(turn.text))
+            branch.chat = await client.create_chat(title=title_of(turn.text), system=branch.system or None)
             self._on_change()
         await turn.deliver(client, branch.chat.id, self._conversation, self._on_cost)
 
@@ -252,6 +287,6 @@ class Dialogue:
         self._outbox.note_all(self._connection.ready)
         self._work.set()
 
-    def _refuse_if_busy(self) -> None:
+    def refuse_if_busy(self) -> None:
         if self._outbox.waiting:
             raise RequestError("a message is on its way", hint="Esc stops it")

@@ -12,3 +12,21 @@ class ChatChosen(Message):
     """The person wants to go on with this chat."""
 
     chat_id: str
+
+
+@dataclass
+class ChatAction(Message):
+    """The person wants something done to a chat of the list: pin, rename, delete or undo."""
+
+    verb: str
+    chat_id: str | None
+    title: str = ""
+
+
+@dataclass
+class MessageAction(Message):
+    """The person wants something done with a message: copy (of `text`), fork, edit or retry."""
+
+    verb: str
+    message_id: str | None
+    text: str

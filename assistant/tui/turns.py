@@ -11,9 +11,8 @@ from assistant import wire
 from assistant.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from assistant.client import Client
+    from assistant.tui.costs import OnCost
     from assistant.tui.widgets.conversation import Conversation
     from assistant.tui.widgets.message import AssistantMessage, UserMessage
 
@@ -53,7 +52,7 @@ class Turn:
         client: Client,
         chat_id: str,
         conversation: Conversation,
-        on_cost: Callable[[wire.Cost], None],
+        on_cost: OnCost,
     ) -> None:
         """Send it and draw the reply; a failed generation is raised as an error."""
         from assistant.tui.widgets.message import AssistantMessage
@@ -75,10 +74,10 @@ class Turn:
                             if self.reply:
                                 await self.reply.write(event.text)
                             if event.cost:
-                                on_cost(event.cost)
+                                on_cost(event.cost, False)
                         case wire.Finished():
                             self.finished = event
-                            on_cost(event.cost)
+                            on_cost(event.cost, True)
                         case wire.Failed():
                             raise _failure(event.error)
         finally:

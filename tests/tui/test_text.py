@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assistant import wire
-from assistant.tui.figures import cost_parts, count, digits, energy, fit, si
+from assistant.tui.figures import cost_parts, count, digits, energy, fit, rate_parts, si
 from assistant.tui.text import TITLE_LENGTH, printable, title_of
 from assistant.tui.thoughts import ThoughtSplitter, split
 
@@ -73,17 +73,17 @@ def test_energy_says_how_it_is_known(basis: wire.Basis, text: str) -> None:
 
 def test_the_strip_drops_whole_figures_and_keeps_speed_and_energy_longest() -> None:
     cost = wire.Cost(completion_tokens=4, tok_s=25.0, ms_per_token=40.0, ttft_s=0.12, energy_j=1.0)
-    parts = cost_parts(cost)
+    parts = [*rate_parts(cost), *cost_parts(cost)]
     whole = [text for _, text in parts]
     for width in range(200):
-        shown = fit(parts, width, " · ").split(" · ")
+        shown = [part.strip() for part in fit(parts, width).split("·")]
         assert all(part in whole for part in shown)
         assert len(" · ".join(shown)) <= max(width, len(whole[0]))
-    assert fit(parts, 32, " · ") == "25.0 tok/s · ~1.00 J modelled"
+    assert fit(parts, 32) == "25.0 tok/s · ~1.00 J modelled"
 
 
 def test_nothing_is_made_up_before_the_first_token() -> None:
-    assert [text for _, text in cost_parts(wire.Cost())] == ["0 tokens", "~0 J modelled"]
+    assert [text for _, text in (*rate_parts(wire.Cost()), *cost_parts(wire.Cost()))] == ["0 tokens", "~0 J modelled"]
 
 
 def test_the_share_of_the_wall_is_shown_where_it_is_known() -> None:

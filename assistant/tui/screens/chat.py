@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.events import Key
+from textual.events import Key, Resize
 from textual.screen import Screen
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, RequestError
+from assistant.tui.commands import parse
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
-from assistant.tui.messages import ChatChosen
+from assistant.tui.library import Library
+from assistant.tui.messages import ChatAction, ChatChosen, MessageAction
 from assistant.tui.text import printable
 from assistant.tui.widgets.composer import Composer
 from assistant.tui.widgets.conversation import Conversation
 from assistant.tui.widgets.cost_strip import CostStrip
+from assistant.tui.widgets.offline_badge import OfflineBadge
 from assistant.tui.widgets.status_header import StatusHeader
 
 if TYPE_CHECKING:
@@ -46,6 +50,12 @@ class ChatScreen(Screen[None]):
         Binding(
             "alt+t", "redo", "Bring back", tooltip="Bring back what was taken back", priority=True
         ),
+        Binding("f6", "library('tree')", "Branches", tooltip="All branches of this chat", priority=True),
+        Binding("f7,ctrl+f", "library('search')", "Search", tooltip="Search in this chat and in all", priority=True),
+        Binding("f8", "read", "Read and copy", tooltip="Read by keys: arrows choose, Y copies", priority=True),
+        Binding("alt+f", "library('fork')", "Fork", tooltip="Go on in a new chat with all of this", priority=True),
+        Binding("ctrl+g", "library('editor')", "Editor", tooltip="Write the message in your $EDITOR", priority=True),
+        Binding("ctrl+s", "library('export')", "Export", tooltip="Write this chat to a Markdown file", priority=True),
         Binding(
             "pageup", "page(-1)", "Page up", tooltip="Scroll the conversation", priority=True
         ),
@@ -60,10 +70,13 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self._told = ""  # the reason of a loss that the person has already seen
         self.header = StatusHeader()
+        self.badge = OfflineBadge()
         self.conversation = Conversation()
         self.composer = Composer()
         self.strip = CostStrip()
-        self.connection = Connection(self._link_changed, launcher)
+        self.connection = Connection(self._link_changed, launcher, self._looked)
+        self.library = Library(self)
+        self._revision = -1
         self.dialogue = Dialogue(
             self.connection,
             self.conversation,
@@ -74,9 +87,12 @@ class ChatScreen(Screen[None]):
         )
 
     def compose(self) -> ComposeResult:
-        yield self.header
+        with Horizontal(id="top"):
+            yield self.header
+            yield self.badge
         with Horizontal(id="body"), Vertical(id="main"):
             yield self.conversation
+            yield self.composer.menu
             yield self.composer
             yield self.strip
 
@@ -90,15 +106,19 @@ class ChatScreen(Screen[None]):
         self.run_worker(self.dialogue.run(), group="dialogue")
 
     async def on_unmount(self) -> None:
+        await self.library.close()
         await self.connection.aclose()
 
     # --- what the daemon and the dialogue tell ---
 
     def _link_changed(self, link: Link) -> None:
         self.header.link = link
+        self.badge.test = link.ready.selftest if link.ready else None
         self.dialogue.link_changed(link)
         if link.phase is Phase.READY:
-            self._refresh_chats()
+            self.refresh_chats()
+            if self.strip.prices is None:
+                self.run_worker(self._learn_prices, group="prices", exclusive=True)
         slow = link.phase in (Phase.LOST, Phase.SLOW, Phase.LOADING)
         self.strip.note = link.detail if slow else ""
         if link.phase is Phase.LOST and link.detail and link.detail != self._told:
@@ -108,16 +128,39 @@ class ChatScreen(Screen[None]):
         elif link.phase is Phase.READY:
             self._told = ""
 
+    async def _looked(self) -> None:
+        """Stay in step with other terminals on the same daemon."""
+        chat = self.dialogue.branch.chat
+        try:
+            now = await self.connection.client.revision(chat.id if chat else None)
+        except RequestError:  # a daemon that does not tell
+            return
+        if now.revision != self._revision:
+            self._revision = now.revision
+            self.refresh_chats()
+            if chat is self.dialogue.branch.chat:
+                self.dialogue.changed_elsewhere(now.chat)
+
+    async def _learn_prices(self) -> None:
+        with suppress(AssistantError):  # without them, no price is shown
+            self.strip.prices = await self.connection.client.cloud_prices()
+
+    def on_resize(self, event: Resize) -> None:
+        self.badge.narrow = event.size.width < 80
+        self.set_class(event.size.height < 24, "-low")
+
     def _dialogue_changed(self) -> None:
         chat = self.dialogue.branch.chat
         self.header.chat_title = chat.title if chat else ""
         self.header.busy = self.dialogue.busy
-        self._refresh_chats()
+        self.refresh_chats()
 
     # --- what the person does ---
 
     def on_key(self, event: Key) -> None:
         """Typing always goes to the input: before it has the focus, or while something else has."""
+        if event.key in self.active_bindings:
+            return  # a letter that means something where the focus is: in the list of chats, while reading
         if event.is_printable and event.character:
             event.stop()
             self.composer.insert(event.character)
@@ -139,7 +182,57 @@ class ChatScreen(Screen[None]):
         if end:
             self.composer.edit_message(messages[end - 1])
 
+    @on(Composer.Commanded)
+    async def _command(self, event: Composer.Commanded) -> None:
+        try:
+            command, argument = parse(event.text)
+        except AssistantError as error:
+            self.composer.put(event.text)
+            self._tell(error)
+            return
+        if command.library:
+            self.attempt(self.library.do(command.action, argument))
+        else:
+            await self.run_action(command.action)
+
+    @on(ChatAction)
+    def _chat_action(self, event: ChatAction) -> None:
+        if event.verb == "undelete":
+            work = self.library.undelete()
+        elif event.verb == "pin":
+            work = self.library.pin(chat_id=event.chat_id)
+        else:
+            method = self.library.rename if event.verb == "rename" else self.library.delete
+            work = method(chat_id=event.chat_id, title=event.title)
+        self.attempt(work, focus=False)
+
+    @on(MessageAction)
+    def _message_action(self, event: MessageAction) -> None:
+        if event.verb == "copy":
+            self.app.copy_to_clipboard(event.text)
+            self.notify(f"Copied {len(event.text)} characters", markup=False)
+            return
+        self.conversation.stop_reading()
+        if event.verb == "fork":
+            self.attempt(self.library.fork(message_id=event.message_id))
+        elif event.verb == "retry":
+            self.attempt(self.dialogue.regenerate(event.message_id))
+        else:
+            for message in self.dialogue.branch.user_messages:
+                if message.id == event.message_id:
+                    self.composer.edit_message(message)
+            self.composer.focus()
+
+    def action_library(self, name: str) -> None:
+        self.attempt(self.library.do(name))
+
+    def action_read(self) -> None:
+        self.conversation.start_reading()
+
     async def action_stop(self) -> None:
+        if self.conversation.stop_reading():
+            self.composer.focus()
+            return
         if self.dialogue.busy or not self.composer.editing:
             text = await self.dialogue.stop()
             if text and not self.composer.text:
@@ -149,10 +242,10 @@ class ChatScreen(Screen[None]):
         self.composer.focus()
 
     def action_new_chat(self) -> None:
-        self._attempt(self.dialogue.open(None))
+        self.attempt(self.dialogue.open(None))
 
     def action_regenerate(self) -> None:
-        self._attempt(self.dialogue.regenerate())
+        self.attempt(self.dialogue.regenerate())
 
     def action_undo(self) -> None:
         async def undo() -> None:
@@ -160,10 +253,10 @@ class ChatScreen(Screen[None]):
             if not self.composer.text:
                 self.composer.put(text)
 
-        self._attempt(undo())
+        self.attempt(undo())
 
     def action_redo(self) -> None:
-        self._attempt(self.dialogue.redo())
+        self.attempt(self.dialogue.redo())
 
     def action_page(self, pages: int) -> None:
         if pages < 0:
@@ -183,7 +276,7 @@ class ChatScreen(Screen[None]):
         await self.query_one("#body").mount(sidebar, before=0)
         self.add_class("-chats")
         sidebar.focus()
-        self._refresh_chats()
+        self.refresh_chats()
 
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
         """A link that a model wrote opens no browser: that would be a way out of this machine."""
@@ -194,9 +287,9 @@ class ChatScreen(Screen[None]):
     async def _resume(self, event: ChatChosen) -> None:
         if self.has_class("-narrow"):
             await self.action_toggle_chats()
-        self._attempt(self.dialogue.open(event.chat_id))
+        self.attempt(self.dialogue.open(event.chat_id))
 
-    def _refresh_chats(self) -> None:
+    def refresh_chats(self) -> None:
         """Fill the sidebar, if it is there."""
         if self.has_class("-chats") and self.connection.ready:
             # As a function: an exclusive worker may be replaced before it has begun.
@@ -209,9 +302,10 @@ class ChatScreen(Screen[None]):
             self._tell(error)
             return
         for sidebar in self.query("ChatList").results():
-            sidebar.show(chats, chat.id if chat else None)
+            hidden = self.library.hidden
+            sidebar.show([c for c in chats if c.id not in hidden], chat.id if chat else None)
 
-    def _attempt(self, work: Coroutine[Any, Any, None]) -> None:
+    def attempt(self, work: Coroutine[Any, Any, None], focus: bool = True) -> None:
         """Run it beside the screen, which stays alive; an error becomes a notice."""
 
         async def attempt() -> None:
@@ -219,7 +313,8 @@ class ChatScreen(Screen[None]):
                 await work
             except AssistantError as error:
                 self._tell(error)
-            self.composer.focus()
+            if focus and self.is_current:
+                self.composer.focus()
 
         self.run_worker(attempt(), group="action")
 

@@ -13,6 +13,8 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from assistant import wire
+from assistant.tui.commands import Command, is_command
+from assistant.tui.widgets.slash_menu import SlashMenu
 
 # Most terminals send Alt+Enter as escape and return, which Textual takes for two keys: the second
 # would send the message. Ctrl+J is the key that every terminal has for a new line.
@@ -20,7 +22,7 @@ ANSI_SEQUENCES_KEYS.setdefault("\x1b\r", (Keys.ControlJ,))
 
 
 class Composer(TextArea):
-    HELP = "Write here. An empty input and the up arrow edit your last message."
+    HELP = "Write here. An empty input and the up arrow edit your last message; a slash opens the commands."
     BINDING_GROUP_TITLE = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Send", tooltip="Send the message"),
@@ -44,7 +46,14 @@ class Composer(TextArea):
 
         before: wire.Message | None
 
+    @dataclass
+    class Commanded(Message):
+        """A slash command was entered."""
+
+        text: str
+
     def __init__(self) -> None:
+        self.menu = SlashMenu()
         super().__init__(
             soft_wrap=True,
             tab_behavior="focus",
@@ -55,17 +64,39 @@ class Composer(TextArea):
 
     async def _on_key(self, event: events.Key) -> None:
         """Enter waits its turn behind the keys typed before it; a priority binding would overtake them."""
-        if event.key == "enter":
+        if self.menu.command and event.key in ("up", "down", "tab", "enter"):
+            event.stop()
+            event.prevent_default()
+            self._choose(self.menu.command, event.key)
+        elif event.key == "enter":
             event.stop()
             event.prevent_default()
             self.action_submit()
         else:
             await super()._on_key(event)
 
+    def on_text_area_changed(self) -> None:
+        self.menu.follow(self.text)
+
+    def _choose(self, command: Command, key: str) -> None:
+        """Up and Down move in the menu, Tab completes, Enter runs what needs nothing more."""
+        if key in ("up", "down"):
+            self.menu.move(-1 if key == "up" else 1)
+        elif key == "enter" and (not command.argument or self.text == f"/{command.name}"):
+            self.put(f"/{command.name}")
+            self.action_submit()
+        else:
+            self.put(f"/{command.name} ")
+
     def action_submit(self) -> None:
         text = self.text.strip()
         if not text:
             return
+        if is_command(text):
+            self.put("")
+            self.post_message(self.Commanded(text))
+            return
+        text = text[1:] if text.startswith("//") else text
         editing = self.editing
         self.leave_edit()
         self.post_message(self.Submitted(text, editing))

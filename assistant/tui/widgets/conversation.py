@@ -1,4 +1,4 @@
-"""The messages of a chat, oldest first; stays at the bottom unless the person has scrolled up."""
+"""The messages of a chat: follows the newest words, draws only what is near the screen, can be read by keys."""
 
 from __future__ import annotations
 
@@ -11,23 +11,46 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from assistant import wire
+from assistant.tui.messages import MessageAction
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
 
-WELCOME = "Type a message and press Enter.\nF1 shows all keys, Ctrl+B your chats."
+WELCOME = "Type a message and press Enter.\nF1 shows all keys, / all commands, Ctrl+B your chats."
+FIRST, MORE = 12, 30
+"""Messages that are drawn at once, and those that join when the person comes near an end of them."""
+NEAR_ROWS = 4
+FAR = 120
+"""A jump over more messages than this leaves those between undrawn."""
 
 
 class Conversation(VerticalScroll, can_focus=True):
     HELP = (
-        "The conversation. It follows the newest words; scroll up and it stays where you are, "
-        "scroll to the end and it follows again."
+        "The conversation. It follows the newest words; scroll up and it stays where you are, scroll to the end and it "
+        "follows again. F8 reads it by keys: the arrows choose a message or a block of code in it, Y copies."
     )
     BINDING_GROUP_TITLE = "Conversation"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "scroll_up", "Up", tooltip="One line up", show=False),
         Binding("down", "scroll_down", "Down", tooltip="One line down", show=False),
-        Binding("home", "scroll_home", "Start", tooltip="To the first message", show=False),
-        Binding("end", "scroll_end", "End", tooltip="To the newest words", show=False),
+        Binding("home", "first", "Start", tooltip="To the first message", show=False),
+        Binding("end", "last", "End", tooltip="To the newest words", show=False),
+        Binding("up,k", "choose(-1)", "Message above", tooltip="While reading: the message above"),
+        Binding("down,j", "choose(1)", "Message below", tooltip="While reading: the message below"),
+        Binding("left,right,b", "block", "Code block", tooltip="While reading: the next block of code in it"),
+        Binding("y,c,enter", "act('copy')", "Copy", tooltip="While reading: copy the message or the block"),
+        Binding("f", "act('fork')", "Fork here", tooltip="While reading: a new chat up to this message"),
+        Binding("e", "act('edit')", "Edit", tooltip="While reading: edit this message of yours"),
+        Binding("r", "act('retry')", "Answer again", tooltip="While reading: answer this message again"),
     ]
+    READING: ClassVar[set[str]] = {"choose", "block", "act"}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stored: Sequence[wire.Message] = []  # the branch; whoever appends to it has drawn it already
+        self._first = 0  # of those that are drawn
+        self._end: int | None = None  # after those that are drawn; None: all to the newest
+        self._moving = False
+        self.chosen: Widget | None = None
+        self._block: Widget | None = None
 
     def compose(self):
         yield Static(WELCOME, id="welcome")
@@ -35,35 +58,216 @@ class Conversation(VerticalScroll, can_focus=True):
     def on_mount(self) -> None:
         self.anchor()
 
+    # --- what is drawn ---
+
     async def show(self, messages: Sequence[wire.Message]) -> None:
-        """Replace everything by a branch of a chat."""
-        widgets = [*map(widget_for, messages)]
+        """Show a branch of a chat; what is on the screen already is left as it is."""
+        self.stop_reading()
+        same = self._stored is not messages and self._end is None and self._same(messages)
+        self._stored = messages
         with self.app.batch_update():
+            if same:
+                await self.remove_children(list(self.children)[same:])
+                await self.mount_all(map(widget_for, messages[self._first + same - self._gap :]))
+                return
+            self._first, self._end = max(len(messages) - FIRST, 0), None
             await self.remove_children()
-            await self.mount_all(widgets or [Static(WELCOME, id="welcome")])
+            widgets = [*map(widget_for, messages[self._first :])]
+            await self.mount_all([*self._earlier(), *(widgets or [Static(WELCOME, id="welcome")])])
         self.anchor()
+        if self._first:
+            self.call_after_refresh(self._near_end)
+
+    @property
+    def _gap(self) -> int:
+        return int(bool(self.query_children("#earlier")))
+
+    def _same(self, messages: Sequence[wire.Message]) -> int:
+        """How many of the drawn widgets show these messages as well; 0 if another chat begins."""
+        count = self._gap
+        for widget, message in zip(list(self.children)[count:], messages[self._first :], strict=False):
+            if not (isinstance(widget, UserMessage | AssistantMessage) and widget.shows(message)):
+                break
+            count += 1
+        return count if count > self._gap else 0
+
+    def _earlier(self) -> list[Widget]:
+        text = f"▲ {self._first:,} earlier messages · scroll up, or Home"
+        return [Static(text, id="earlier", classes="more")] if self._first else []
 
     async def add(self, widget: Widget) -> None:
         """Append, and go there: the person has just caused it."""
+        await self.to_end()
         await self.query("#welcome").remove()
         await self.mount(widget)
         self.anchor()
 
     async def add_reply(self, reply: Widget, message: Widget | None) -> None:
         """Put a reply below its message, above others that may already wait; scroll nowhere."""
+        await self.to_end()
         below = message if message and message.parent is self else None
         await self.mount(reply, after=below)
 
     async def cut_after(self, message_id: str | None) -> None:
         """Remove what follows a message; None removes everything."""
+        await self.to_end()
         children = list(self.children)
-        keep = 0
-        if message_id is not None:
-            ids = [getattr(child, "message_id", None) for child in children]
-            if message_id not in ids:
+        ids = [getattr(child, "message_id", None) for child in children]
+        if message_id is None:
+            self._first = 0
+            await self.remove_children()
+        elif message_id in ids:
+            await self.remove_children(children[ids.index(message_id) + 1 :])
+        elif message_id in {m.id for m in self._stored}:
+            await self._redraw()
+
+    async def to_end(self) -> None:
+        if self._end is not None:
+            await self._redraw()
+
+    async def _redraw(self) -> None:
+        messages, self._stored = self._stored, []
+        self._first, self._end = 0, len(messages)  # nothing of it may stay
+        await self.show(messages)
+
+    # --- what is near the screen ---
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        super().watch_scroll_y(old, new)
+        if new != old:
+            self._near_end()
+
+    def _near_end(self) -> None:
+        if self._moving:
+            return
+        if self._first and self.scroll_y <= NEAR_ROWS:
+            self._moving = True
+            self.call_next(self._draw_earlier)
+        elif self._end is not None and self.scroll_y >= self.max_scroll_y - NEAR_ROWS:
+            self._moving = True
+            self.call_next(self._draw_later)
+
+    async def _draw_earlier(self, number: int = MORE) -> None:
+        try:
+            before = self.virtual_size.height
+            first = max(self._first - number, 0)
+            widgets = [*map(widget_for, self._stored[first : self._first])]
+            self._first = first
+            with self.app.batch_update():
+                await self.query_children("#earlier").remove()
+                await self.mount_all([*self._earlier(), *widgets], before=0)
+            self.call_after_refresh(self._stay, before)
+        finally:
+            self._moving = False
+
+    def _stay(self, height_before: int) -> None:
+        """What was under the eyes stays there when rows have come in above."""
+        if self.is_anchored:
+            return
+        grown = self.virtual_size.height - height_before
+        if grown > 0:
+            self.scroll_to(y=self.scroll_y + grown, animate=False, immediate=True, force=True)
+
+    async def _draw_later(self) -> None:
+        try:
+            if self._end is None:
                 return
-            keep = ids.index(message_id) + 1
-        await self.remove_children(children[keep:])
+            end = min(self._end + MORE, len(self._stored))
+            widgets = [*map(widget_for, self._stored[self._end : end])]
+            self._end = end if end < len(self._stored) else None
+            await self.mount_all(widgets)
+        finally:
+            self._moving = False
+
+    async def go_to(self, message_id: str) -> None:
+        """Bring a message into view and choose it."""
+        places = {message.id: place for place, message in enumerate(self._stored)}
+        if message_id not in places:
+            return
+        place = places[message_id]
+        if self._first - FAR <= place < self._first:
+            await self._draw_earlier(self._first - place + FIRST)
+        elif place < self._first or (self._end is not None and place >= self._end):
+            self._first, end = max(place - FIRST // 2, 0), min(place + MORE, len(self._stored))
+            self._end = end if end < len(self._stored) else None
+            with self.app.batch_update():
+                await self.remove_children()
+                await self.mount_all([*self._earlier(), *map(widget_for, self._stored[self._first : end])])
+        self.anchor(False)
+        self.release_anchor()
+        for widget in self._messages():
+            if widget.message_id == message_id:
+                self.call_after_refresh(self._choose, widget)
+
+    async def action_first(self) -> None:
+        if self._stored and self._first > FAR:
+            await self.go_to(self._stored[0].id)
+            self.stop_reading()
+        while self._first:
+            await self._draw_earlier()
+        self.release_anchor()
+        self.scroll_home(animate=False)
+
+    async def action_last(self) -> None:
+        await self.to_end()
+        self.anchor()
+
+    # --- reading by keys ---
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        reading = self.chosen is not None
+        if action in self.READING:
+            return reading
+        return not (reading and action in ("scroll_up", "scroll_down"))
+
+    def start_reading(self) -> None:
+        if messages := self._messages():
+            self.focus(scroll_visible=False)
+            self._choose(messages[-1])
+
+    def stop_reading(self) -> bool:
+        """True if it was going on."""
+        reading = self.chosen is not None
+        self._mark(None, None)
+        return reading
+
+    def action_choose(self, steps: int) -> None:
+        messages = self._messages()
+        if self.chosen in messages:
+            self._choose(messages[min(max(messages.index(self.chosen) + steps, 0), len(messages) - 1)])
+
+    def action_block(self) -> None:
+        blocks = [None, *self.chosen.query("MarkdownFence")] if self.chosen else [None]
+        place = blocks.index(self._block) if self._block in blocks else 0
+        self._mark(self.chosen, blocks[(place + 1) % len(blocks)])
+        if self._block:
+            self._block.scroll_visible(animate=False)
+
+    def action_act(self, verb: str) -> None:
+        if isinstance(self.chosen, UserMessage | AssistantMessage):
+            code = getattr(self._block, "code", None)
+            self.post_message(MessageAction(verb, self.chosen.message_id, code or self.chosen.text))
+
+    def _messages(self) -> list[UserMessage | AssistantMessage]:
+        return [child for child in self.children if isinstance(child, UserMessage | AssistantMessage)]
+
+    def _choose(self, widget: Widget) -> None:
+        self._mark(widget, None)
+        self.release_anchor()
+        widget.scroll_visible(animate=False)
+
+    def _mark(self, chosen: Widget | None, block: Widget | None) -> None:
+        for before, now in ((self.chosen, chosen), (self._block, block)):
+            if before is not now:
+                if before:
+                    before.remove_class("-chosen")
+                if now:
+                    now.add_class("-chosen")
+        self.chosen, self._block = chosen, block
+        self.refresh_bindings()
+
+    def on_blur(self) -> None:
+        self.stop_reading()
 
 
 def widget_for(message: wire.Message) -> Widget:

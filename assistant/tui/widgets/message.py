@@ -62,6 +62,9 @@ class UserMessage(Vertical):
     def note(self, text: str, bad: bool = False) -> None:
         self._note.say(text, bad)
 
+    def shows(self, message: wire.Message) -> bool:
+        return (self.message_id, self.text) == (message.id, message.content)
+
     def copy(self) -> UserMessage:
         """The same once more: a widget that was removed cannot come back."""
         twin = UserMessage(self.text, self.message_id)
@@ -79,7 +82,7 @@ class AssistantMessage(Vertical):
         self.message_id = message.id if message else message_id
         self._message = message
         self._splitter = ThoughtSplitter()
-        self._unwritten = ""
+        self._unwritten = self._written = ""
         self._writing = asyncio.Lock()
         self._redraw_s = 0.0  # how long the last redraw took, layout included
         thought, answer = split(printable(message.content)) if message else ("", "")
@@ -101,8 +104,19 @@ class AssistantMessage(Vertical):
         if self._message:
             self.settle(self._message)
 
+    @property
+    def text(self) -> str:
+        """All of it, thoughts included, as it was written."""
+        return self._message.content if self._message else self._written
+
+    def shows(self, message: wire.Message) -> bool:
+        """Whether nothing of this message would look different."""
+        mine = self._message
+        return mine is not None and (mine == message or _looks(mine) == _looks(message))
+
     async def write(self, piece: str) -> None:
         """Show a piece with the next redraw."""
+        self._written += piece
         waits = bool(self._unwritten)
         self._unwritten += piece
         if not waits:
@@ -117,7 +131,7 @@ class AssistantMessage(Vertical):
 
     def settle(self, message: wire.Message) -> None:
         """Say how the reply ended and what it cost."""
-        self.message_id = message.id
+        self.message_id, self._message = message.id, message
         words = [STATUS_WORDS[message.status]]
         if message.finish_reason == "length":
             words.append("cut at the token limit")
@@ -153,6 +167,10 @@ class AssistantMessage(Vertical):
             if self._thought:
                 self._thought.thinking = False
             await self._markdown.append(printable(answer))
+
+
+def _looks(message: wire.Message) -> tuple[object, ...]:
+    return message.id, message.content, message.status, message.siblings, message.sibling_index
 
 
 def cost_note(cost: wire.Cost) -> str:
