@@ -72,8 +72,7 @@ class Client:
 
     async def aclose(self) -> None:
         if "_http" in self.__dict__:
-            await self._http.aclose()
-            del self.__dict__["_http"]
+            await self.__dict__.pop("_http").aclose()
 
     @cached_property
     def _http(self) -> httpx.AsyncClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def run(chat_id: str | None = None, backend: str | None = None) -> int:
+def run(chat_id: str | None = None, backend: str | None = None, inline: bool = False) -> int:
     """Open the app on a new chat, on `chat_id`, or on the newest one ("last"); an exit code."""
     from functools import partial
 
@@ -17,5 +17,5 @@ def run(chat_id: str | None = None, backend: str | None = None) -> int:
     if launcher:
         launcher()  # a daemon that runs on another backend is such an error too
     app = ChatApp(chat_id, theme=settings.tui.theme, launcher=launcher)
-    app.run()
+    app.run(inline=inline)
     return app.return_code or 0

@@ -46,6 +46,7 @@ class Dialogue:
         self._outbox = Outbox(conversation)
         self._delivery: asyncio.Task[None] | None = None
         self._stale = True  # the daemon may know more than the screen shows
+        self._failed, self._known_head = False, None
         self._work = asyncio.Event()
         self._lock = asyncio.Lock()
 
@@ -166,7 +167,9 @@ class Dialogue:
             if (chat.title, chat.pinned) != (branch.chat.title, branch.chat.pinned):
                 self.renamed(chat)
             shown = branch.messages[-1].id if branch.messages else None
-            if chat.id != branch.chat.id or chat.head_id == shown:
+            if self._failed:  # what is on the screen tells more of it than the daemon does
+                self._failed, self._known_head = False, chat.head_id
+            if chat.id != branch.chat.id or chat.head_id in (shown, self._known_head):
                 return
         self._look_again()
 
@@ -240,6 +243,7 @@ class Dialogue:
     def _give_up(self, why: str) -> None:
         """Keep a turn that the daemon refused where the person can see it and try again."""
         turn = self._outbox.waiting.popleft()
+        self._failed = True
         if turn.started:
             # The daemon has the message: to try again is to answer it again.
             if not turn.answers_id:

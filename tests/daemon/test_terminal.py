@@ -96,3 +96,62 @@ def test_the_first_chat_starts_the_daemon_and_says_so(terminal, daemon):
         import signal
 
         os.kill(http.get("/readyz").json()["pid"], signal.SIGTERM)
+
+
+def test_type_stream_cancel_fork_search_what_if_and_quit(terminal, daemon):
+    """The whole way through a real terminal."""
+    daemon.configure('[model]\nname = "bytes"\n[sampling]\nmax_tokens = 20000\n')
+    daemon.start()
+    terminal.open(size=(130, 40))
+    terminal.sees("● ready", "NOT PROVEN")
+    terminal.type("a pangolin walks in", "Enter")
+    screen = terminal.sees("replying", "tok/s", "modelled", "session")
+    terminal.type("typed meanwhile")
+    terminal.sees("typed meanwhile")
+    terminal.type("Escape")
+    screen = terminal.sees("stopped by you", "● ready")
+    assert "typed meanwhile" in screen  # the draft stays
+    terminal.type("C-u", "F9")
+    terminal.sees("This is now a chat of its own", "(fork)")
+    terminal.type("C-f")
+    terminal.sees("in all chats")
+    terminal.type("pangol")
+    terminal.sees("a pangolin walks in", "· you")
+    terminal.type("Enter")
+    terminal.sees("Type a message", "a pangolin walks in")
+    terminal.type("Escape")
+    time.sleep(0.3)  # an escape and a key that follow at once are another key
+    terminal.type("F6")
+    terminal.sees("Branches of this chat", "● you a pangolin")
+    terminal.type("Escape")
+    terminal.sees("Type a message")
+    terminal.type("F4")
+    terminal.sees("Plan and what-if", "choice", "at once", "ms per token")
+    terminal.type("Down", "Left", "Left")
+    terminal.sees(" *")
+    terminal.type("Escape")
+    terminal.sees("Type a message")
+    terminal.type("F3")
+    terminal.sees("by day (D)", "modelled")
+    terminal.type("Escape")
+    terminal.sees("Type a message")
+    terminal.type("/quit", "Enter")
+    deadline = time.monotonic() + PATIENCE_S
+    while "Type a message" in terminal.screen() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "Type a message" not in terminal.screen()
+    with daemon.http() as http:
+        assert len(http.get("/v1/chats").json()["data"]) == 2
+
+
+def test_plain_and_inline(terminal, daemon):
+    daemon.start()
+    said = daemon.run("chat", "--plain", input="Hello out there\n/chats\n/quit\n")
+    assert said.returncode == 0, said.stderr
+    assert "Assistant: " in said.stdout
+    assert "[40 tokens" in said.stdout
+    assert "1. Hello out there, 2 messages" in said.stdout
+    assert "\x1b" not in said.stdout
+    terminal.open("--inline", "--resume")
+    terminal.sees("Hello out there", "● ready")
+    terminal.type("C-q")

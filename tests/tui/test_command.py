@@ -12,9 +12,9 @@ from assistant.tui.command import command
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str | None]]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """What the app would have been opened with, on a terminal."""
-    calls: list[tuple[str | None, str | None]] = []
+    calls: list[tuple] = []
 
     class Terminal:
         @staticmethod
@@ -26,18 +26,23 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, str | None
         exit = staticmethod(lambda code: (_ for _ in ()).throw(SystemExit(code)))
 
     monkeypatch.setattr(module, "sys", FakeSys)
-    monkeypatch.setattr(assistant.tui, "run", lambda *chat_and_backend: calls.append(chat_and_backend) or 0)
+    monkeypatch.setattr(assistant.tui, "run", lambda *options: calls.append(options) or 0)
     return calls
 
 
 @pytest.mark.parametrize(
-    ("args", "chat_id", "backend"),
-    [([], None, None), (["--resume"], "last", None), (["--continue"], "last", None), (["--chat", "x"], "x", None),
-     (["--backend", "mythic-m1076", "--chat", "x"], "x", "mythic-m1076")],
+    ("args", "chat_id", "backend", "inline"),
+    [([], None, None, False), (["--resume"], "last", None, False), (["--continue"], "last", None, False),
+     (["--chat", "x"], "x", None, False), (["--inline"], None, None, True),
+     (["--backend", "mythic-m1076", "--chat", "x"], "x", "mythic-m1076", False)],
 )  # fmt: skip
-def test_options_choose_the_chat_and_the_backend(opened: list, args: list[str], chat_id, backend) -> None:
+def test_options_choose_the_chat_the_backend_and_the_room(opened: list, args, chat_id, backend, inline) -> None:
     assert CliRunner().invoke(command, args).exit_code == 0
-    assert opened == [(chat_id, backend)]
+    assert opened == [(chat_id, backend, inline)]
+
+
+def test_plain_and_inline_exclude_each_other(opened: list) -> None:
+    assert CliRunner().invoke(command, ["--plain", "--inline"]).exit_code == 2
 
 
 def test_two_chats_at_once_are_refused(opened: list) -> None:

@@ -23,7 +23,7 @@ CODE = "Look:\n\n```python\nprint(1)\n```\n\nand\n\n```\nls\n```"
 # --- branches ---
 
 
-@pytest.mark.parametrize("how", [["alt+f"], [*"/fork A twin", "enter"]])
+@pytest.mark.parametrize("how", [["f9"], [*"/fork A twin", "enter"]])
 async def test_a_fork_is_a_chat_of_its_own(daemon: FakeDaemon, sit: Sit, how: list[str]) -> None:
     chat_id = daemon.add_chat("old", "first", "answer 1")
     async with sit(resume=chat_id) as person:

@@ -53,7 +53,7 @@ class ChatScreen(Screen[None]):
         Binding("f6", "library('tree')", "Branches", tooltip="All branches of this chat", priority=True),
         Binding("f7,ctrl+f", "library('search')", "Search", tooltip="Search in this chat and in all", priority=True),
         Binding("f8", "read", "Read and copy", tooltip="Read by keys: arrows choose, Y copies", priority=True),
-        Binding("alt+f", "library('fork')", "Fork", tooltip="Go on in a new chat with all of this", priority=True),
+        Binding("f9", "library('fork')", "Fork", tooltip="Go on in a new chat with all of this", priority=True),
         Binding("ctrl+g", "library('editor')", "Editor", tooltip="Write the message in your $EDITOR", priority=True),
         Binding("ctrl+s", "library('export')", "Export", tooltip="Write this chat to a Markdown file", priority=True),
         Binding(
@@ -106,6 +106,7 @@ class ChatScreen(Screen[None]):
         self.run_worker(self.dialogue.run(), group="dialogue")
 
     async def on_unmount(self) -> None:
+        self.workers.cancel_node(self)  # nobody asks once the client is closed
         await self.library.close()
         await self.connection.aclose()
 
