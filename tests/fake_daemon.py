@@ -39,6 +39,7 @@ class Reply:
     ends_early: bool = False  # the stream ends in good order, but before its last events
     status: int = 200  # an HTTP error instead of a stream (with `error`)
     basis: wire.Basis = "modelled"
+    pace_s: float = 0.0  # before each chunk
     release: asyncio.Event = field(default_factory=asyncio.Event)
     held: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -356,7 +357,7 @@ class FakeDaemon:
                 reply.content += chunk
                 cost = self.cost(tokens, script.basis)
                 yield _event(wire.Delta(text=chunk, cost=cost))
-                await asyncio.sleep(0)
+                await asyncio.sleep(script.pace_s)
             if script.ends_early:
                 return
             if script.error:

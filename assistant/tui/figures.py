@@ -73,7 +73,7 @@ def sparkline(values: Sequence[float], cells: int) -> str:
     return "".join(_BARS[round(v / top * 7)] for v in shown) if top else ""
 
 
-def rate_parts(cost: wire.Cost, history: Sequence[float] = ()) -> list[Part]:
+def rate_parts(cost: wire.Cost, history: Sequence[float] = (), short: bool = False) -> list[Part]:
     """The first line of the strip: how fast, and against which wall."""
     parts: list[Part] = []
     if cost.tok_s is not None:
@@ -82,7 +82,8 @@ def rate_parts(cost: wire.Cost, history: Sequence[float] = ()) -> list[Part]:
         parts.append((6, sparkline(history, SPARK_CELLS)))
     if cost.wall_share is not None and cost.wall_gb_s is not None:
         bar = f"▕{gauge(cost.wall_share, GAUGE_CELLS)}▏"
-        parts.append((2, f"wall {bar}{cost.wall_share:.0%} of {digits(cost.wall_gb_s)} GB/s"))
+        top = "" if short else f" of {digits(cost.wall_gb_s)} GB/s"
+        parts.append((2, f"wall {bar}{cost.wall_share:.0%}{top}"))
     elif cost.simulated:
         parts.append((5, "wall: not for a simulated device"))
     if cost.ms_per_token is not None:

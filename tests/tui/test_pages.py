@@ -24,11 +24,11 @@ async def test_the_strip_shows_the_wall_and_what_it_would_cost_elsewhere(daemon:
     async with sit(size=(160, 30)) as person:
         await person.send("Hi")
         await person.sees("wall ▕██████▎░░░▏62% of 10.0 GB/s", "p50 39.0 p95 52.0", "12.4 MB/token at 6.20 GB/s")
-        await person.sees("session 30 tokens ~7.50 J", "cloud $0.0000")
+        await person.sees("session ~7.50 J", "cloud $0.0000")
         await person.press("escape")
         await person.idle()
         await person.send("and again")
-        await person.sees("session 34 tokens ~8.50 J")
+        await person.sees("session ~8.50 J")
 
 
 async def test_the_last_answers_cost_is_shown_with_its_chat_but_not_paid_again(daemon: FakeDaemon, sit: Sit) -> None:

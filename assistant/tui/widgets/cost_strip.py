@@ -56,7 +56,7 @@ class CostStrip(Widget):
         if cost is None or not cost.completion_tokens:
             shown = [fit([(n, text) for n, text in enumerate(HINT.split(" · "))], width, " · ")]
         else:
-            rate, spent = rate_parts(cost, self.meter.rates), [*cost_parts(cost), *self._totals()]
+            rate, spent = rate_parts(cost, self.meter.rates, lines == 1), [*cost_parts(cost), *self._totals()]
             shown = [fit(rate, width), fit(spent, width)] if lines > 1 else [fit([*rate, *spent], width)]
         if self.note:
             return Content("\n").join(
@@ -69,7 +69,7 @@ class CostStrip(Widget):
         session: Tally = self.meter.session
         parts: list[Part] = []
         if session.energy_j:
-            parts.append((2, f"session {session.completion_tokens} tokens {joules(session.energy_j)}"))
+            parts.append((3, f"session {joules(session.energy_j)}"))
             if self.prices:
                 parts.append((7, f"cloud {money(*session.elsewhere(self.prices), self.prices.currency)}"))
         return parts

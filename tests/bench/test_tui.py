@@ -1,0 +1,266 @@
+"""How the terminal app feels: first paint, key to echo, its share of the processor, and a chat of 2,000 messages.
+
+In a real terminal (a pty of our own) against a real daemon with the embedded model; medians, printed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from safetensors.numpy import save_file
+
+from assistant import paths
+from assistant.history import History
+from backends.base import ModelConfig
+from tests.fake_daemon import DaemonThread, Reply
+from tests.synthetic import synthetic_tensors, to_blinkdl
+
+RUNS = 10
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+LONG = 2000
+
+pytestmark = pytest.mark.bench
+
+
+class Terminal:
+    """The app on a pty; every byte it writes is kept with the time it came."""
+
+    def __init__(self, *arguments: str, columns: int = 120, rows: int = 40):
+        self.started_s = time.perf_counter()
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ["TERM"] = "xterm-256color"
+            os.execv(sys.executable, [sys.executable, "-P", "-m", "assistant", "chat", *arguments])
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.text, self._lock, self._open = "", threading.Condition(), True
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while self._open:
+            try:
+                if select.select([self.fd], [], [], 0.2)[0]:
+                    piece = os.read(self.fd, 65536).decode(errors="replace")
+                    with self._lock:
+                        self.text += ESCAPES.sub("", piece)
+                        self._lock.notify_all()
+            except OSError:
+                return
+
+    def wait(self, pattern: str, since: int = 0, patience_s: float = 30.0) -> float:
+        """Seconds from now until the pattern has been written (colours and moves left out)."""
+        began_s = time.perf_counter()
+        with self._lock:
+            while not re.search(pattern, self.text[since:]):
+                self._lock.wait(0.1)
+                assert time.perf_counter() - began_s < patience_s, f"waited in vain for {pattern!r}"
+        return time.perf_counter() - began_s
+
+    def type(self, text: str) -> int:
+        """Returns the place in the output from which the echo will come."""
+        place = len(self.text)
+        os.write(self.fd, text.encode())
+        return place
+
+    def cpu_s(self) -> float:
+        return cpu_s(self.pid)
+
+    def close(self) -> None:
+        self._open = False
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+def cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def report(what: str, values: list[float], unit: str = "ms", scale: float = 1e3) -> None:
+    found = sorted(v * scale for v in values)
+    p95 = found[min(int(len(found) * 0.95), len(found) - 1)]
+    print(f"\n{what}: median {statistics.median(found):.1f} {unit}, p95 {p95:.1f}, "
+          f"{found[0]:.1f}-{found[-1]:.1f}, n = {len(found)}")  # fmt: skip
+
+
+def http() -> httpx.Client:
+    transport = httpx.HTTPTransport(uds=str(paths.socket_path()))
+    return httpx.Client(transport=transport, base_url="http://localhost", trust_env=False, timeout=60)
+
+
+@pytest.fixture
+def daemon(home) -> Iterator[None]:
+    folder = paths.config_file().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    # Long answers: the model would stop by itself.
+    paths.config_file().write_text("[sampling]\nmax_tokens = 4000\n")
+    yield from serving()
+
+
+def serving() -> Iterator[None]:
+    process = subprocess.Popen([sys.executable, "-P", "-m", "assistant", "serve"], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with http() as client:
+                if client.get("/readyz").status_code == 200:
+                    break
+        except httpx.HTTPError:
+            time.sleep(0.02)
+    yield
+    process.terminate()
+    process.wait()
+
+
+def test_first_paint_and_ready_to_type(daemon) -> None:
+    paints, types, bare = [], [], []
+    for _ in range(RUNS):
+        began_s = time.perf_counter()
+        subprocess.run([sys.executable, "-P", "-c", "import textual.app"], check=True)
+        bare.append(time.perf_counter() - began_s)
+        terminal = Terminal()
+        terminal.wait("Type a message")
+        paints.append(time.perf_counter() - terminal.started_s)
+        place = terminal.type("x")
+        terminal.wait("x", place)
+        types.append(time.perf_counter() - terminal.started_s)
+        terminal.close()
+    report("first paint (goal < 600 ms)", paints)
+    report("a typed letter is on the screen (goal < 1000 ms)", types)
+    report("for comparison: python -c 'import textual.app'", bare)
+
+
+def test_a_long_chat_opens(daemon) -> None:
+    history = History(paths.history_file())
+    chat = history.create_chat("long")
+    parent = None
+    for n in range(LONG // 2):
+        _, reply = history.add_turn(chat.id, parent, f"question {n}")
+        history.update_reply(reply.id, f"Answer {n} with **words** and `code`.\n\n- one\n- two", "complete", "stop")
+        parent = reply.id
+    short = history.create_chat("short")
+    history.add_turn(short.id, None, "hello there")
+    history.close()
+    opened, fetched = [], []
+    for _ in range(RUNS):
+        with http() as client:
+            began_s = time.perf_counter()
+            messages = client.get(f"/v1/chats/{chat.id}").json()["messages"]
+            fetched.append(time.perf_counter() - began_s)
+        assert len(messages) == LONG
+        terminal = Terminal("--chat", short.id)
+        terminal.wait("hello there.*ready|ready.*hello there")
+        time.sleep(0.3)
+        terminal.type("\x02")  # the list of chats
+        terminal.wait("long  2000")
+        time.sleep(0.3)
+        place = terminal.type("\x1b[B\x1b[B\r")  # the newest is the short one
+        terminal.type("\x1b[A")
+        opened.append(terminal.wait(f"Answer {LONG // 2 - 1}", place))
+        terminal.close()
+    report(f"a chat of {LONG} messages opens (goal < 500 ms)", opened)
+    report("of that, the daemon's answer", fetched)
+
+
+LIKE_EMBEDDED = ModelConfig(layers=6, width=256, heads=4, head_size=64, vocab=257, ffn=1024,
+                            decay_rank=32, iclr_rank=32, value_rank=32, gate_rank=32)  # fmt: skip
+TOKENS = 2000
+
+
+@pytest.fixture
+def endless(tmp_path) -> Iterator[None]:
+    """A daemon whose model is about as large as the embedded one, and never ends a reply by itself."""
+    tensors = synthetic_tensors(LIKE_EMBEDDED, seed=11)
+    tensors["ln_out.weight"][0], tensors["ln_out.bias"][0] = 0, 10
+    tensors["head.weight"][:, 0] = -2
+    tensors["head.weight"][ord("A") + 1 : ord("Z") + 2, 0] = 0  # never what the keys below type
+    save_file(to_blinkdl(tensors), tmp_path / "m.safetensors")
+    add = [
+        sys.executable,
+        "-P",
+        "-m",
+        "assistant",
+        "models",
+        "add",
+        str(tmp_path / "m.safetensors"),
+        "--name",
+        "endless",
+    ]
+    subprocess.run(add, check=True, capture_output=True)
+    folder = paths.config_file().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    paths.config_file().write_text(f'[model]\nname = "endless"\n[sampling]\nmax_tokens = {TOKENS}\n')
+    yield from serving()
+
+
+def alone() -> float:
+    """tok/s of a reply that somebody only receives."""
+    with http() as client:
+        chat = client.post("/v1/chats", json={}).json()
+        with client.stream("POST", f"/v1/chats/{chat['id']}/messages", json={"content": "go"}) as response:
+            for _ in response.iter_raw():
+                pass
+        return client.get(f"/v1/chats/{chat['id']}").json()["messages"][-1]["cost"]["tok_s"]
+
+
+def test_keys_and_cost_at_full_speed(endless) -> None:
+    alone()
+    echoes, shares, ratios, speeds = [], [], [], []
+    for _ in range(5):
+        before = alone()
+        terminal = Terminal()
+        terminal.wait("Type a message.*ready|ready.*Type a message")
+        terminal.type("go\r")
+        terminal.wait("replying")
+        busy_s, began_s = terminal.cpu_s(), time.perf_counter()
+        with http() as client:
+            chat_id = client.get("/v1/chats").json()["data"][0]["id"]
+            for letter in "äöüßéèñçåøæðþąęłśżźćńőű":
+                if client.get(f"/v1/chats/{chat_id}").json()["messages"][-1]["status"] != "streaming":
+                    break
+                place = terminal.type(letter)
+                echoes.append(terminal.wait(letter, place))
+                time.sleep(0.03)
+            while (last := client.get(f"/v1/chats/{chat_id}").json()["messages"][-1])["status"] == "streaming":
+                time.sleep(0.05)
+        shares.append((terminal.cpu_s() - busy_s) / (time.perf_counter() - began_s))
+        terminal.close()
+        speeds.append(last["cost"]["tok_s"])
+        ratios.append(2 * last["cost"]["tok_s"] / (before + alone()))
+    report("key to echo while streaming at full speed (goal p95 < 50 ms)", echoes)
+    report("the app's share of a core meanwhile", shares, "%", 100)
+    report("tok/s with the app", speeds, "tok/s", 1)
+    report("tok/s with the app / with a client that only receives (goal > 0.95)", ratios, "", 1)
+
+
+def test_cpu_at_100_tokens_per_second(home) -> None:
+    shares = []
+    with DaemonThread(paths.socket_path()) as fake:
+        for _ in range(5):
+            fake.replies.append(Reply(["word ", "and ", "more, ", "then.\n\n"] * 250, pace_s=0.01))
+            terminal = Terminal()
+            terminal.wait("Type a message.*ready|ready.*Type a message")
+            terminal.type("go\r")
+            terminal.wait("replying")
+            time.sleep(1)
+            before, began_s = terminal.cpu_s(), time.perf_counter()
+            time.sleep(6)
+            shares.append((terminal.cpu_s() - before) / (time.perf_counter() - began_s))
+            terminal.close()
+    report("the app's share of a core at 100 tok/s (goal < 25 %)", shares, "%", 100)
