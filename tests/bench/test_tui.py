@@ -100,7 +100,7 @@ def report(what: str, values: list[float], unit: str = "ms", scale: float = 1e3)
 
 
 def http() -> httpx.Client:
-    transport = httpx.HTTPTransport(uds=str(paths.socket_path()))
+    transport = httpx.HTTPTransport(uds=str(paths.socket_path()), verify=False, trust_env=False)
     return httpx.Client(transport=transport, base_url="http://localhost", trust_env=False, timeout=60)
 
 
