@@ -156,9 +156,7 @@ async def test_every_screen(
         await press("f4")
         await settle(pilot, "runs ", "private")
         await press(*["down"] * 5, *["left"] * 10)
-        if size[0] < 80:
-            await press("pagedown")
-        await take("what-if", "10 MB")
+        await take("what-if", "▸ memory", "10 MB")
         await press("f5")
         await take("offline", "honeypot")
         await press("escape", "f6")

@@ -88,8 +88,8 @@ def test_nothing_is_made_up_before_the_first_token() -> None:
 
 def test_the_share_of_the_wall_is_shown_where_it_is_known() -> None:
     near = wire.Cost(completion_tokens=4, wall_gb_s=50.0, wall_share=0.93, energy_j=9.0, j_per_token=0.5)
-    texts = [text for _, text in cost_parts(near)]
-    assert "93% of the wall" in texts
+    texts = [text for _, text in (*rate_parts(near), *cost_parts(near))]
+    assert any("93% of" in text for text in texts)
     assert "~500 mJ/token" in texts, "of the decode passes, not of the whole answer"
 
 

@@ -6,7 +6,9 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -74,6 +76,10 @@ class LimitPanel(Widget, can_focus=True):
 
     def action_move(self, steps: int) -> None:
         self.cursor = (self.cursor + steps) % (len(DIALS) + 1)
+        for page in self.ancestors:
+            if isinstance(page, VerticalScroll):
+                row = self.region.y - page.region.y + page.scroll_offset.y + self.cursor + 1
+                page.scroll_to_region(Region(0, row, 1, 1), animate=False)
 
     def action_turn(self, steps: int) -> None:
         if self.cursor:
