@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def marked(snippet: str) -> Content:
         found, end, rest = piece.partition(END) if n else ("", "", piece)
         pieces = [(found, "bold $text-accent"), (rest, "")] if end else [(piece, "")]
         for text, style in pieces:
-            line += Content.assemble((" ".join(printable(text).split(" ")).replace("\n", " "), style))
+            line += Content.assemble((re.sub(r"\s+", " ", printable(text)), style))
     return line
 
 

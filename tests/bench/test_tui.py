@@ -181,7 +181,7 @@ def test_a_long_chat_opens(daemon) -> None:
 
 LIKE_EMBEDDED = ModelConfig(layers=6, width=256, heads=4, head_size=64, vocab=257, ffn=1024,
                             decay_rank=32, iclr_rank=32, value_rank=32, gate_rank=32)  # fmt: skip
-TOKENS = 2000
+TOKENS = 1000
 
 
 @pytest.fixture
@@ -210,6 +210,11 @@ def endless(tmp_path) -> Iterator[None]:
     yield from serving()
 
 
+def newest(client: httpx.Client, chat_id: str) -> dict | None:
+    messages = client.get(f"/v1/chats/{chat_id}").json()["messages"]
+    return messages[-1] if messages else None
+
+
 def alone() -> float:
     """tok/s of a reply that somebody only receives."""
     with http() as client:
@@ -223,7 +228,7 @@ def alone() -> float:
 def test_keys_and_cost_at_full_speed(endless) -> None:
     alone()
     echoes, shares, ratios, speeds = [], [], [], []
-    for _ in range(5):
+    for _ in range(3):
         before = alone()
         terminal = Terminal()
         terminal.wait("Type a message")
@@ -234,12 +239,12 @@ def test_keys_and_cost_at_full_speed(endless) -> None:
         with http() as client:
             chat_id = client.get("/v1/chats").json()["data"][0]["id"]
             for letter in "äöüßéèñçåøæðþąęłśżźćńőű":
-                if client.get(f"/v1/chats/{chat_id}").json()["messages"][-1]["status"] != "streaming":
+                if (last := newest(client, chat_id)) and last["status"] != "streaming":
                     break
                 place = terminal.type(letter)
                 echoes.append(terminal.wait(letter, place))
                 time.sleep(0.03)
-            while (last := client.get(f"/v1/chats/{chat_id}").json()["messages"][-1])["status"] == "streaming":
+            while not (last := newest(client, chat_id)) or last["status"] == "streaming":
                 time.sleep(0.05)
         shares.append((terminal.cpu_s() - busy_s) / (time.perf_counter() - began_s))
         terminal.close()
@@ -248,7 +253,7 @@ def test_keys_and_cost_at_full_speed(endless) -> None:
     report("key to echo while streaming at full speed (goal p95 < 50 ms)", echoes)
     report("the app's share of a core meanwhile", shares, "%", 100)
     report("tok/s with the app", speeds, "tok/s", 1)
-    report("tok/s with the app / with a client that only receives (goal > 0.95)", ratios, "", 1)
+    report("tok/s with the app, in percent of a client that only receives (goal > 95)", ratios, "%", 100)
 
 
 def test_cpu_at_100_tokens_per_second(home) -> None:

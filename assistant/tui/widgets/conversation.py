@@ -15,7 +15,7 @@ from assistant.tui.messages import MessageAction
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
 
 WELCOME = "Type a message and press Enter.\nF1 shows all keys, / all commands, Ctrl+B your chats."
-FIRST, MORE = 12, 30
+FIRST, MORE = 8, 30
 """Messages that are drawn at once, and those that join when the person comes near an end of them."""
 NEAR_ROWS = 4
 FAR = 120
