@@ -119,10 +119,7 @@ def picture(app: App[None]) -> str:
 
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-async def test_every_screen(
-    daemon: FakeDaemon, size: tuple[int, int], theme: str, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TZ", "UTC")
+async def test_every_screen(daemon: FakeDaemon, size: tuple[int, int], theme: str, pytestconfig: pytest.Config) -> None:
     album = Album(HERE / "pictures" / f"{size[0]}x{size[1]}-{theme}", pytestconfig.getoption("update_snapshots"))
     chat_id = plant(daemon)
     app = ChatApp(theme=theme, launcher=launcher)

@@ -54,7 +54,8 @@ class CostStrip(Widget):
         width, lines = self.size.width, self.size.height
         cost = self.meter.cost
         if cost is None or not cost.completion_tokens:
-            shown = [fit([(n, text) for n, text in enumerate(HINT.split(" · "))], width, " · ")]
+            words = HINT.split(" · ")
+            shown = [fit([(n % (len(words) - 1), text) for n, text in enumerate(words)], width)]  # F1 stays longest
         else:
             rate, spent = rate_parts(cost, self.meter.rates, lines == 1), [*cost_parts(cost), *self._totals()]
             shown = [fit(rate, width), fit(spent, width)] if lines > 1 else [fit([*rate, *spent], width)]

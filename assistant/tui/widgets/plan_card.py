@@ -10,7 +10,6 @@ from assistant import wire
 from assistant.tui.figures import BASIS_GLYPH, digits
 
 SHOWN = ("ms_per_token", "ttft_s", "joules_per_token", "watts", "memory_mb", "quality", "conversations")
-PER_LINE = 4
 NAMES = {"ms_per_token": "time per token", "ttft_s": "first token", "joules_per_token": "energy per token",
          "watts": "power", "memory_mb": "memory", "quality": "quality", "conversations": "conversations"}  # fmt: skip
 
@@ -37,10 +36,10 @@ class PlanCard(Widget):
         if guess.predicted_ms and guess.measured_ms:
             lines.append(_pair("pass", f"~{digits(guess.predicted_ms)} ms predicted, {digits(guess.measured_ms)} ms "
                                f"measured over {guess.replies} replies"))  # fmt: skip
-        return Content("\n").join([*lines, *chosen(view, status.active)])
+        return Content("\n").join([*lines, *chosen(view, status.active, 4 if self.size.width >= 90 else 2)])
 
 
-def chosen(view: wire.PlanView, active: str) -> list[Content]:
+def chosen(view: wire.PlanView, active: str, per_line: int = 4) -> list[Content]:
     if view.choice is None:
         lines = [Content.assemble(("  nothing fits: ", "bold $text-error"), view.why_not or "")]
         lines += [Content.assemble("  change ", (r.words, "bold")) for r in view.relaxations[:3]]
@@ -50,7 +49,7 @@ def chosen(view: wire.PlanView, active: str) -> list[Content]:
     mark = "◇ " if option.simulated else ""
     head = Content.assemble(("  choice  ", "$text-muted"), (f"{mark}{option.name}", "bold $text-success"), same)
     figures = [text for key in SHOWN if (text := _figure(key, option.figures.get(key)))]
-    lines = [_pair("", " · ".join(figures[start : start + PER_LINE])) for start in range(0, len(figures), PER_LINE)]
+    lines = [_pair("", " · ".join(figures[start : start + per_line])) for start in range(0, len(figures), per_line)]
     return [head, _pair("where", option.where), *lines]
 
 
