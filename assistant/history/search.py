@@ -19,11 +19,12 @@ _INDEXED = (
         snippet=f"snippet(words, 0, '{HIT}', '{END}', '…', {SNIPPET_WORDS})",
         source="words JOIN messages m ON m.rowid = words.rowid JOIN chats c ON c.id = m.chat_id",
     )
-    + " WHERE words MATCH ? AND (? IS NULL OR m.chat_id = ?) ORDER BY rank, m.created_at DESC LIMIT ?"
+    + " WHERE words MATCH ? AND NOT c.hidden AND (? IS NULL OR m.chat_id = ?) ORDER BY rank, m.created_at DESC LIMIT ?"
 )
 _SCANNED = (
     _FOUND.format(snippet="m.content", source="messages m JOIN chats c ON c.id = m.chat_id")
-    + r" WHERE m.content LIKE ? ESCAPE '\' AND (? IS NULL OR m.chat_id = ?) ORDER BY m.created_at DESC LIMIT ?"
+    + r" WHERE m.content LIKE ? ESCAPE '\' AND NOT c.hidden AND (? IS NULL OR m.chat_id = ?)"
+    " ORDER BY m.created_at DESC LIMIT ?"
 )
 
 

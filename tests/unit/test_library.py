@@ -8,6 +8,7 @@ import pytest
 
 from assistant import wire
 from assistant.history import History, export, search, tree
+from assistant.history.migrations import MIGRATIONS, words_of_messages
 
 
 @pytest.fixture
@@ -49,6 +50,12 @@ def test_only_one_chat_and_only_what_is_still_there(history: History) -> None:
     assert {h.chat_id for h in search.search(history, "hello")} == {one.id}
 
 
+def test_hidden_chats_stay_hidden(history: History) -> None:
+    chat = history.create_chat("", hidden=True)
+    turn(history, chat.id, None, "stored by a program", "yes")
+    assert search.search(history, "stored") == search.search(history, "tored") == []
+
+
 def test_a_reply_is_found_when_it_is_complete_and_as_it_is_then(history: History) -> None:
     chat = history.create_chat("")
     _, reply = history.add_turn(chat.id, None, "question")
@@ -80,7 +87,7 @@ def test_the_index_is_filled_for_a_history_that_had_none(tmp_path) -> None:
         for name in ("words_insert", "words_update", "words_delete"):
             db.execute(f"DROP TRIGGER {name}")
         db.execute("DROP TABLE words")
-        db.execute("PRAGMA user_version = 2")
+        db.execute(f"PRAGMA user_version = {MIGRATIONS.index(words_of_messages)}")
     history.close()
     assert len(search.search(History(file), "index")) == 1
 
