@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -32,6 +33,7 @@ class Daemon:
         self.home = home
         self.socket = home / "runtime" / "daemon.sock"
         self.process: subprocess.Popen | None = None
+        self.adopted: int | None = None
         self.log = home / "log"
 
     def env(self) -> dict[str, str]:
@@ -81,6 +83,21 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
 
+    def adopt(self, pid: int) -> None:
+        """A daemon that a client has started in this home: it ends with the test too."""
+        self.adopted = pid
+
+    def end(self) -> None:
+        """Whatever still runs here."""
+        if self.process and self.process.poll() is None:
+            self.kill()
+        if self.adopted:
+            with suppress(ProcessLookupError):
+                os.kill(self.adopted, signal.SIGKILL)
+            deadline = time.monotonic() + READY_S
+            while Path(f"/proc/{self.adopted}").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(timeout=30)
@@ -117,8 +134,7 @@ def _daemon(prepared_home: Path) -> Iterator[Daemon]:
     shutil.copytree(prepared_home, home, dirs_exist_ok=True)
     daemon = Daemon(home)
     yield daemon
-    if daemon.process and daemon.process.poll() is None:
-        daemon.kill()
+    daemon.end()
     shutil.rmtree(home)
 
 
