@@ -51,8 +51,8 @@ def _public_interpreter() -> str:
 
 
 def _is_public(path: Path) -> bool:
-    """Whether others can get there, and a service that sees no home folder as well."""
-    if path.is_relative_to("/home") or path.is_relative_to("/root"):
+    """Whether others can get there, and a service as well, which sees no home and has a /tmp of its own."""
+    if any(path.is_relative_to(hidden) for hidden in ("/home", "/root", "/tmp", "/var/tmp", "/run")):
         return False
     return all(folder.stat().st_mode & 0o005 == 0o005 for folder in [path, *path.parents] if folder.exists())
 

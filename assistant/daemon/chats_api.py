@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.routing import Route
@@ -10,6 +11,7 @@ from starlette.routing import Route
 from assistant import wire
 from assistant.daemon.answers import EventStream, answer, body, event
 from assistant.daemon.requests import client, ready_services
+from assistant.errors import RequestError
 from assistant.session.reply import Reply
 
 
@@ -30,7 +32,8 @@ async def change_chat(request: Request):
     patch = await body(request, wire.ChatPatch)
     changes = {name: value for name in ("title", "pinned", "head_id") if (value := getattr(patch, name)) is not None}
     services, chat_id = ready_services(request), request.path_params["chat_id"]
-    services.history.update_chat(chat_id, **changes)
+    with _named_in_body():
+        services.history.update_chat(chat_id, **changes)
     return answer(services.chats.view(chat_id))
 
 
@@ -41,7 +44,8 @@ async def delete_chat(request: Request):
 
 async def fork_chat(request: Request):
     fork = await body(request, wire.Fork)
-    return answer(ready_services(request).chats.fork(request.path_params["chat_id"], fork.message_id), status=201)
+    with _named_in_body():
+        return answer(ready_services(request).chats.fork(request.path_params["chat_id"], fork.message_id), status=201)
 
 
 async def cancel_chat(request: Request):
@@ -52,12 +56,26 @@ async def cancel_chat(request: Request):
 
 async def send_message(request: Request):
     message = await body(request, wire.SendMessage)
-    return _stream(*ready_services(request).chats.send(request.path_params["chat_id"], message, client(request)))
+    with _named_in_body():
+        return _stream(*ready_services(request).chats.send(request.path_params["chat_id"], message, client(request)))
 
 
 async def regenerate(request: Request):
     wanted = await body(request, wire.Regenerate)
-    return _stream(*ready_services(request).chats.regenerate(request.path_params["chat_id"], wanted, client(request)))
+    chats, chat_id = ready_services(request).chats, request.path_params["chat_id"]
+    with _named_in_body():
+        return _stream(*chats.regenerate(chat_id, wanted, client(request)))
+
+
+@contextmanager
+def _named_in_body() -> Iterator[None]:
+    """Only what the address names can be missing (404); a body that names a message in vain is a wrong request."""
+    try:
+        yield
+    except RequestError as error:
+        if error.code == "unknown_message":
+            error.status = 400
+        raise
 
 
 def _stream(started: wire.Started, reply: Reply) -> EventStream:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ FORMATS = {"markdown": ("text/markdown; charset=utf-8", export.markdown), "json"
 
 async def find(request: Request):
     """GET /v1/search?q=words[&chat=id]"""
-    query, chat_id = request.query_params.get("q", ""), request.query_params.get("chat")
+    query, chat_id = request.query_params.get("q", ""), _chat_id(request)
     hits = await asyncio.to_thread(search.search, _history(request), query, chat_id)
     return answer(wire.SearchResults(query=query, hits=hits))
 
@@ -39,12 +40,20 @@ async def exported(request: Request):
 
 async def revision(request: Request):
     """GET /v1/revision[?chat=id]: cheap enough to be asked every second."""
-    history, chat_id = _history(request), request.query_params.get("chat")
+    history, chat_id = _history(request), _chat_id(request)
     try:
         chat = history.chat(chat_id) if chat_id else None
     except RequestError:  # deleted meanwhile: the caller sees that there is none
         chat = None
     return answer(wire.Revision(revision=search.revision(history), chat=chat))
+
+
+def _chat_id(request: Request) -> str | None:
+    """The chat that a question is about, or None. Raises RequestError for what cannot be an id."""
+    found = request.query_params.get("chat")
+    if found is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", found):
+        raise RequestError("'chat' is not the id of a chat", code="out_of_range", why=f"it says {found[:80]!r}")
+    return found
 
 
 def _history(request: Request):

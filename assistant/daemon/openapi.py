@@ -74,7 +74,8 @@ OLLAMA_MODELS = _object(models="array")
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One route: what it takes and gives. `streams`: the media type of its answer when it is asked to stream."""
+    """One route: what it takes and gives. `streams`: the other media type that its answer may have, when
+    it is asked to stream or for that form."""
 
     method: str
     path: str
@@ -127,12 +128,13 @@ OPERATIONS = (
     Operation("GET", "/v1/cost", "What the answers have cost", gives=wire.CostReport, refusals=(400,),
               query={"by": {"enum": ["day", "session", "backend"]}, "since": {"type": "string"}}),
     Operation("GET", "/v1/prices", "What a hosted model would ask for tokens", gives=wire.CloudPrices),
-    Operation("GET", "/v1/search", "Messages with these words", gives=wire.SearchResults,
+    Operation("GET", "/v1/search", "Messages with these words", gives=wire.SearchResults, refusals=(400,),
               query={"q": {"type": "string"}, "chat": ID}),
-    Operation("GET", "/v1/revision", "Whether anything has changed", gives=wire.Revision, query={"chat": ID}),
+    Operation("GET", "/v1/revision", "Whether anything has changed", gives=wire.Revision, refusals=(400,),
+              query={"chat": ID}),
     Operation("GET", "/v1/chats/{chat_id}/tree", "All branches of a chat", gives=wire.ChatTree, refusals=(404,)),
-    Operation("GET", "/v1/chats/{chat_id}/export", "A chat as a text", gives="text/markdown", refusals=(400, 404),
-              query={"format": {"enum": ["markdown", "json"]}}),
+    Operation("GET", "/v1/chats/{chat_id}/export", "A chat as a text", gives="text/markdown", streams=JSON,
+              refusals=(400, 404), query={"format": {"enum": ["markdown", "json"]}}),
     Operation("GET", "/metrics", "Counters for Prometheus", gives="text/plain"),
     Operation("GET", "/v1/plan", "What runs, and why", gives=wire.PlanStatus, refusals=(503,)),
     Operation("POST", "/v1/plan", "Follow another policy", wire.PlanRequest, wire.PlanStatus, refusals=(503,)),

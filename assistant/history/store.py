@@ -137,7 +137,9 @@ class History:
         """Set title, pinned or head_id (None: before the first message). The head must be a message of this chat."""
         self.chat(chat_id)
         if changes.get("head_id") is not None and self.message(changes["head_id"]).chat_id != chat_id:
-            raise RequestError(f"message '{changes['head_id']}' is not in chat '{chat_id}'", status=404)
+            raise RequestError(
+                f"message '{changes['head_id']}' is not in chat '{chat_id}'", status=404, code="unknown_message"
+            )
         with self._write() as db:
             for column, value in changes.items():
                 if column not in ("title", "pinned", "head_id"):
@@ -181,7 +183,7 @@ class History:
         """Raises RequestError 404 if there is none."""
         rows = self._rows("SELECT * FROM messages WHERE id = ?", message_id)
         if not rows:
-            raise RequestError(f"there is no message '{message_id}'", status=404)
+            raise RequestError(f"there is no message '{message_id}'", status=404, code="unknown_message")
         row = rows[0]
         siblings = [
             r["id"]
@@ -206,7 +208,9 @@ class History:
             chat_id,
         )
         if message_id is not None and not rows:
-            raise RequestError(f"there is no message '{message_id}' in chat '{chat_id}'", status=404)
+            raise RequestError(
+                f"there is no message '{message_id}' in chat '{chat_id}'", status=404, code="unknown_message"
+            )
         return [_message(r, r["siblings"].split(",")) for r in rows]
 
     def add_turn(self, chat_id: str, parent_id: str | None, content: str) -> tuple[wire.Message, wire.Message]:

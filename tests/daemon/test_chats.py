@@ -137,7 +137,7 @@ def test_a_chat_that_is_being_answered_is_busy(http, chat_id, running):
         ("POST", "/v1/chats/{}/messages", {"content": "  "}, 400),
         ("POST", "/v1/chats/{}/messages", {}, 400),
         ("POST", "/v1/chats/{}/messages", {"content": 5}, 400),
-        ("POST", "/v1/chats/{}/messages", {"content": "x", "parent_id": "nope"}, 404),
+        ("POST", "/v1/chats/{}/messages", {"content": "x", "parent_id": "nope"}, 400),
         ("POST", "/v1/chats/{}/messages", {"content": "x", "top_p": 2}, 400),
         ("POST", "/v1/chats/{}/regenerate", {}, 400),
         ("GET", "/nowhere", None, 404),
