@@ -7,8 +7,8 @@ import click
 from assistant import paths, wire
 from assistant.errors import UsageError
 from assistant.tables import si, table
+from assistant.wire import BASIS_GLYPH
 
-GLYPH = {"measured": "", "modelled": "~", "simulated": "◇"}
 SMALLEST = 1e-6
 NOTHING = "Nothing has been answered yet. `assistant ask hello` is a beginning."
 
@@ -92,12 +92,12 @@ def _cells(row: wire.CostRow) -> tuple[str, ...]:
     shown = _each(per_token, "J") if len(per_token) == 1 else "-"
     return (label, f"{t.answers:,}", f"{t.prompt_tokens + t.cached_tokens:,}", f"{t.completion_tokens:,}", speed,
             si(t.elapsed_s, "s"), si(t.bytes_moved, "B"), _each(t.energy_j, "J"), shown,
-            " + ".join(GLYPH[b] + money(v, e.currency) for b, v in e.electricity.items()), _each(e.co2_g, "g"),
+            " + ".join(BASIS_GLYPH[b] + money(v, e.currency) for b, v in e.electricity.items()), _each(e.co2_g, "g"),
             _band(e.cloud_low, e.cloud_high))  # fmt: skip
 
 
 def _each(values: dict[wire.Basis, float], unit: str) -> str:
-    return " + ".join(GLYPH[basis] + si(value, unit) for basis, value in values.items()) or "-"
+    return " + ".join(BASIS_GLYPH[basis] + si(value, unit) for basis, value in values.items()) or "-"
 
 
 def money(value: float, currency: str) -> str:

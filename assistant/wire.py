@@ -14,6 +14,8 @@ Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 MessageStatus = Literal["complete", "streaming", "cancelled", "interrupted", "error"]
 Basis = Literal["measured", "modelled", "simulated"]
+BASIS_GLYPH: dict[str, str] = {"measured": "", "modelled": "~", "simulated": "◇"}
+"""The mark before a figure, everywhere in the product: what was computed must not look like what was measured."""
 
 
 class Wire(msgspec.Struct, omit_defaults=False, kw_only=True):

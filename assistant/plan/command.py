@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from assistant import config as configuration
-from assistant.errors import EXIT_FAIL, UsageError
+from assistant.errors import EXIT_FAIL
 from assistant.models.store import Store
 from assistant.planning import calibration
 from assistant.planning.feedback import Feedback
@@ -18,6 +18,7 @@ from assistant.solver import policies, words
 from assistant.solver.choose import Loser
 from assistant.solver.problem import METRICS, PRIVACY, Option
 from assistant.tables import pairs, table
+from assistant.wire import BASIS_GLYPH
 
 SHOWN = ("ms_per_token", "ms_per_token_p95", "ms_per_token_busy", "ttft_s", "joules_per_token", "watts", "memory_mb",
          "quality")  # fmt: skip
@@ -125,7 +126,7 @@ def _tell_choice(choice: Option) -> None:
     for name in SHOWN:
         figure = choice.figures.get(name)
         if figure is not None:
-            mark = words.SIGN[figure.basis] if figure.value is not None else ""
+            mark = BASIS_GLYPH[figure.basis] if figure.value is not None else ""
             basis = figure.basis if figure.value is not None else ""
             about = ", ".join(part for part in (basis, figure.note) if part)
             rows.append((METRICS[name].words, f"{mark}{words.amount(name, figure.value)}", about))
@@ -170,6 +171,3 @@ def losers(plan: Plan, show_all: bool = False) -> list[tuple[str, str]]:
 
 def _family(option: Option) -> str:
     return option.name.split(", ")[0]
-
-
-__all__ = ["UsageError", "command", "tell"]

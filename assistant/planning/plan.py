@@ -17,7 +17,7 @@ from assistant.solver import words
 from assistant.solver.choose import Solution, pareto, solve
 from assistant.solver.conflicts import Conflict, explain
 from assistant.solver.policies import Policy
-from assistant.solver.problem import METRICS, SIMULATED, Limit, Option
+from assistant.solver.problem import SIMULATED, Limit, Option
 
 FRONT = ("ms_per_token", "joules_per_token", "quality")
 AUTO = "auto"
@@ -95,6 +95,3 @@ class Planner:
 
     def _name(self) -> str:
         return self._store.show(self._config.model.name).name
-
-
-__all__ = ["METRICS", "Plan", "Planner"]

@@ -12,7 +12,7 @@ import msgspec
 from assistant.models.manifest import Manifest
 from assistant.models.results import quality
 from assistant.planning import devices
-from assistant.planning.calibration import PREFILL_CHUNK, Predictor
+from assistant.planning.calibration import Predictor
 from assistant.planning.feedback import Feedback
 from assistant.solver.placement import front
 from assistant.solver.problem import SIMULATED, UNTESTED, Figure, Option
@@ -266,6 +266,3 @@ def _words(deployment: Deployment, places: Sequence[int]) -> str:
             away[kind] = away.get(kind, 0) + 1
     held = " + ".join(kind if n == 1 and kind == "head" else f"{n} x {kind}" for kind, n in away.items())
     return deployment.title + (f"; on {deployment.sites[1].name}: {held}" if held else "")
-
-
-__all__ = ["PREFILL_CHUNK", "Question", "config_of", "memory_bytes", "placements", "survey"]

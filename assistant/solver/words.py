@@ -6,9 +6,6 @@ from assistant.solver.choose import Loser, Outranked
 from assistant.solver.conflicts import Relaxation
 from assistant.solver.problem import METRICS, UNTESTED, Breach, Limit
 
-SIGN = {"modelled": "~", "simulated": "◇", "measured": ""}
-"""Marks of a figure that was computed and not measured, as everywhere in the product."""
-
 
 def amount(metric: str, value: float | None) -> str:
     """`1.23 ms`, `47 %`, `not known`."""

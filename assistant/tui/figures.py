@@ -6,15 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from assistant import wire
+from assistant.wire import BASIS_GLYPH
 
 Part = tuple[int, str]
 """A figure, after its rank: the highest ranks go first when room is short."""
 
 GAUGE_CELLS, SPARK_CELLS = 10, 16
 _EIGHTHS, _BARS = " ▏▎▍▌▋▊▉", "▁▂▃▄▅▆▇█"
-
-BASIS_GLYPH: dict[str, str] = {"measured": "", "modelled": "~", "simulated": "◇"}
-"""Before a number; the word behind it says the same for those who do not know the glyph."""
 
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 

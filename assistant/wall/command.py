@@ -16,8 +16,9 @@ from assistant.wall.host import Host, last_level_cache_bytes, measure
 from assistant.wall.machines import HOST, SMALL, SMALL_BYTES, Row, rows
 from assistant.wall.plot import Point, Roof, svg, terminal
 from assistant.wall.subject import Subject, subject
+from assistant.wire import BASIS_GLYPH
 
-GLYPH = {"measured": "", "modelled": "~", "simulated": "◇", "reference": "†"}
+GLYPH = BASIS_GLYPH | {"reference": "†"}
 LEGEND = "no mark: measured here and now; ~ modelled; ◇ simulated chip; † published by others, a reference only."
 PLOTTED = ("raspberry-pi-5", "apple-m4-mini", "rtx-3060", "rtx-4090")  # if nobody says which
 PLOT_WIDTH = 100

@@ -13,11 +13,12 @@ from textual.widgets import DataTable, Static
 
 from assistant import wire
 from assistant.client import Client
-from assistant.tui.figures import BASIS_GLYPH, count, digits, joules, money, si
+from assistant.tui.figures import count, digits, joules, money, si
 from assistant.tui.plots import BAR_MARKS, bars
 from assistant.tui.screens.page import Page
 from assistant.tui.text import printable
 from assistant.tui.widgets.plot import Plot
+from assistant.wire import BASIS_GLYPH
 
 SINCE = (None, "today", "7d", "30d")
 BASES = ("measured", "modelled", "simulated")

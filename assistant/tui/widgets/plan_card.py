@@ -7,7 +7,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from assistant import wire
-from assistant.tui.figures import BASIS_GLYPH, digits
+from assistant.tui.figures import digits
+from assistant.wire import BASIS_GLYPH
 
 SHOWN = ("ms_per_token", "ttft_s", "joules_per_token", "watts", "memory_mb", "quality", "conversations")
 NAMES = {"ms_per_token": "time per token", "ttft_s": "first token", "joules_per_token": "energy per token",
