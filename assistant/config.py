@@ -114,17 +114,25 @@ def load(path: Path | None = None) -> Config:
     """Read the file, or the usual one; no file means the defaults."""
     file = Path(path) if path else paths.config_file()
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = read_toml(file, "the configuration is")
     except FileNotFoundError:
         if path is None:
             return Config()
         raise ConfigError("there is no such configuration file", where=file) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("cannot read the configuration", where=file, why=error) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError("the configuration is not valid TOML", where=file, why=error) from error
     _refuse_unknown(table, file)
     return Config(**{name: checked(table[name], SECTIONS[name], file, name) for name in table})
+
+
+def read_toml(file: Path, what_is: str) -> dict[str, Any]:
+    """The table of a file; `what_is` begins the error: "the policy is". Raises ConfigError; a missing file as it is."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {what_is.rpartition(' ')[0]}", where=file, why=error) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{what_is} not valid TOML", where=file, why=error) from error
 
 
 def checked(table: dict[str, Any], kind: type[T], file: Path, section: str) -> T:

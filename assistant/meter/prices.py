@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from assistant import paths, wire
-from assistant.config import did_you_mean
+from assistant.config import did_you_mean, read_toml
 from assistant.errors import ConfigError
 from backends import profiles
 
@@ -106,11 +105,9 @@ def load(shipped: Path | None = None, own: Path | None = None) -> Prices:
 
 def _table(file: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        table = read_toml(file, "the prices are")
+    except FileNotFoundError as error:
         raise ConfigError("cannot read the prices", where=file, why=error) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError("the prices are not valid TOML", where=file, why=error) from error
     for name, section in table.items():
         if name == "currency":
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from assistant import paths
-from assistant.config import checked, did_you_mean
+from assistant.config import checked, did_you_mean, read_toml
 from assistant.errors import ConfigError
 from assistant.solver.problem import METRICS, Limit, Objective
 from backends import profiles
@@ -121,11 +120,9 @@ def policy(name: str) -> Policy:
 def read(file: Path) -> Policy:
     """One file, checked. Raises ConfigError that names the key and suggests another."""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        table = read_toml(file, "the policy is")
+    except FileNotFoundError as error:
         raise ConfigError("cannot read the policy", where=file, why=error) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError("the policy is not valid TOML", where=file, why=error) from error
     table.pop("name", None)
     for section, kind in (("limits", Limits), ("objective", Preferences)):
         if section in table:
