@@ -163,6 +163,34 @@ class Chat(Wire):
     messages: int = 0
 
 
+class Quote(Wire):
+    """A passage of one of the user's own files, word for word."""
+
+    file: str
+    text: str
+    heading: str = ""  # what it stands under
+    line: int | None = None  # where it begins, from 1; None for pages
+    page: int | None = None  # from 1, where the file has pages
+
+
+class SkillAnswer(Wire):
+    """What code found out, not the model: exact, and shown as such beside (or instead of) a reply."""
+
+    skill: str
+    text: str  # complete in itself, one or a few plain sentences
+    quotes: list[Quote] = []
+
+
+class Mood(Wire):
+    """What a user's message sounds like: a reading of words, never a diagnosis."""
+
+    label: str  # one of the seven of assistant.evaluation.feelings.LABELS
+    valence: Literal["positive", "negative", "neutral"]
+    intensity: float  # 0 (calm) to 1
+    confidence: float  # calibrated: of readings that say 0.7, seven in ten are right
+    source: str  # "state probe" or "lexicon"
+
+
 class Message(Wire):
     id: str
     chat_id: str
@@ -175,6 +203,8 @@ class Message(Wire):
     siblings: int = 1  # how many alternatives share this parent
     sibling_index: int = 0
     cost: Cost | None = None
+    mood: Mood | None = None  # of a user's message, where emotion sensing is on
+    skill: SkillAnswer | None = None  # of a reply that a skill gave or helped to give
 
 
 class ChatView(Wire):
@@ -231,6 +261,19 @@ class Started(Event, tag="started"):
     message_id: str  # of the reply being written
 
 
+class Sensed(Event, tag="sensed"):
+    """What the user's message sounds like; comes once, at any time before the end."""
+
+    message_id: str  # of the user's message
+    mood: Mood
+
+
+class SkillUsed(Event, tag="skill"):
+    """A skill has an answer; the reply's text follows as deltas all the same."""
+
+    answer: SkillAnswer
+
+
 class Delta(Event, tag="delta"):
     text: str
     tokens: int = 1
@@ -247,7 +290,7 @@ class Failed(Event, tag="failed"):
     error: ErrorBody
 
 
-StreamEvent = Started | Delta | Finished | Failed
+StreamEvent = Started | Sensed | SkillUsed | Delta | Finished | Failed
 
 
 # --- /v1/cost: totals of many answers --------------------------------------------------------------------------

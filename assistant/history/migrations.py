@@ -118,6 +118,13 @@ def words_of_messages(db: sqlite3.Connection) -> None:
     )
 
 
+@migration
+def moods_and_skills(db: sqlite3.Connection) -> None:
+    """What a user's message sounds like (wire.Mood), and what a skill said in a reply (wire.SkillAnswer), as JSON."""
+    db.execute("ALTER TABLE messages ADD COLUMN mood TEXT")
+    db.execute("ALTER TABLE messages ADD COLUMN skill TEXT")
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring `db` to the newest version, all steps in one transaction. Raises ValueError if it is newer than we are."""
     (version,) = db.execute("PRAGMA user_version").fetchone()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ from assistant import wire
 from assistant.errors import HistoryError, RequestError, StorageFull
 from assistant.history import ledger
 from assistant.history.migrations import migrate
+
+T = TypeVar("T")
 
 _CHAT = "SELECT c.*, (SELECT count(*) FROM messages m WHERE m.chat_id = c.id) AS n FROM chats c"
 
@@ -170,7 +173,7 @@ class History:
             for m in path:
                 db.execute(
                     "INSERT INTO messages SELECT ?, ?, ?, role, content, status, finish_reason, created_at, cost,"
-                    " NULL FROM messages WHERE id = ?",  # a copy has cost nothing: no day
+                    " NULL, mood, skill FROM messages WHERE id = ?",  # a copy has cost nothing: no day
                     (new_ids[m.id], fork.id, new_ids.get(m.parent_id), m.id),
                 )
             head = new_ids[path[-1].id] if path else None
@@ -273,6 +276,14 @@ class History:
             if cost and status != "streaming":
                 self._count(db, message_id, cost)
 
+    def annotate(self, message_id: str, mood: wire.Mood | None = None, skill: wire.SkillAnswer | None = None) -> None:
+        """Keep a user message's mood, or what a skill said in a reply. A deleted message is no error."""
+        for column, value in (("mood", mood), ("skill", skill)):
+            if value is not None:
+                text = msgspec.json.encode(value).decode()
+                with self._write() as db:
+                    db.execute(f"UPDATE messages SET {column} = ? WHERE id = ?", (text, message_id))
+
     # --- responses: what /v1/responses has to say again ---
 
     def add_response(self, message_id: str, first_id: str, request: str) -> None:
@@ -368,5 +379,11 @@ def _message(row: sqlite3.Row, siblings: list[str]) -> wire.Message:
         finish_reason=row["finish_reason"],
         siblings=len(siblings),
         sibling_index=siblings.index(row["id"]),
-        cost=msgspec.json.decode(row["cost"], type=wire.Cost) if row["cost"] else None,
+        cost=_decoded(row["cost"], wire.Cost),
+        mood=_decoded(row["mood"], wire.Mood),
+        skill=_decoded(row["skill"], wire.SkillAnswer),
     )
+
+
+def _decoded(text: str | None, kind: type[T]) -> T | None:
+    return msgspec.json.decode(text, type=kind) if text else None

@@ -80,6 +80,21 @@ def test_a_fork_is_apart(history):
     assert [m.content for m in history.path(fork.id, history.chat(fork.id).head_id)] == ["one", "1", "other", "o"]
 
 
+def test_a_message_keeps_its_mood_and_what_a_skill_said_in_a_fork_too(history):
+    chat = history.create_chat("t", "")
+    user, reply = turn(history, chat.id, None, "one", "1")
+    mood = wire.Mood(label="joy", valence="positive", intensity=0.5, confidence=0.7, source="lexicon")
+    skill = wire.SkillAnswer(skill="clock", text="noon", quotes=[wire.Quote(file="a.md", text="b", line=3)])
+    history.annotate(user, mood=mood)
+    history.annotate(reply, skill=skill)
+    history.annotate("gone", mood=mood)
+    fork, _ = history.fork(chat.id, reply, "fork")
+    for chat_id in (chat.id, fork.id):
+        asked, answered = history.path(chat_id, history.chat(chat_id).head_id)
+        assert (asked.mood, asked.skill) == (mood, None)
+        assert (answered.mood, answered.skill) == (None, skill)
+
+
 def test_what_is_not_there_is_told(history):
     chat, other = history.create_chat("t"), history.create_chat("o")
     _, reply = turn(history, chat.id, None, "q", "a")
