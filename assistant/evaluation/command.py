@@ -18,6 +18,7 @@ from assistant.evaluation.table import plot, table
 from assistant.evaluation.talker import Progress, Talker, silent
 from assistant.models.states import read_tuned_state
 from assistant.models.store import EMBEDDED, Store
+from backends import installed
 from backends.base import Backend, BackendUnavailable
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -110,16 +111,16 @@ def _run(
 
 def make_backend(name: str) -> Backend:
     """A backend by its entry-point name, or by `auto` the fastest real kind that works. Raises AssistantError."""
-    from importlib.metadata import entry_points
-
-    found = {entry.name: entry for entry in entry_points(group="assistant.backends")}
-    if name != "auto" and name not in found:
-        raise UsageError(f"there is no backend '{name}'", hint=f"Choose from {', '.join(sorted(found))}")
-    kinds = [entry.load() for entry in found.values() if name in ("auto", entry.name)]
+    kinds = installed.kinds()
     if name == "auto":
-        kinds = sorted((kind for kind in kinds if not kind.info.simulated), key=lambda kind: -kind.info.preference)
+        real = (kind for kind in kinds.values() if not kind.info.simulated)
+        chosen = sorted(real, key=lambda kind: -kind.info.preference)
+    elif name in kinds:
+        chosen = [kinds[name]]
+    else:
+        raise UsageError(f"there is no backend '{name}'", hint=f"Choose from {', '.join(kinds)}")
     reasons = []
-    for kind in kinds:
+    for kind in chosen:
         try:
             return kind()
         except BackendUnavailable as error:

@@ -6,13 +6,14 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import msgspec
 
 from assistant import paths
 from assistant.errors import AssistantError
+from backends import installed
+from backends.processor import processor_name
 
 FILE = "read_bandwidth.json"
 FRESH_S, BUSY_FRESH_S = 30 * 86400.0, 3600.0
@@ -78,22 +79,16 @@ def _is_busy() -> bool:
 
 def machine() -> str:
     """What a measurement belongs to: the processor's name and count, and the memory; nothing that names a person."""
-    model, memory = "unknown processor", "?"
-    for line in _lines("/proc/cpuinfo"):
-        key, _, value = line.partition(":")
-        if key.strip() in ("model name", "Model"):
-            model = value.strip()
-            break
+    memory = "?"
     for line in _lines("/proc/meminfo"):
         if line.startswith("MemTotal:"):
             memory = f"{round(int(line.split()[1]) / 2**20)} GiB"
-    return f"{model}, {os.cpu_count()} processors, {memory}"
+    return f"{processor_name()}, {os.cpu_count()} processors, {memory}"
 
 
 def best_probe() -> tuple[Probe, str]:
     """A backend's own reader where one has it, else one thread of NumPy."""
-    for entry in sorted(entry_points(group="assistant.backends"), key=lambda e: e.name):
-        kind = entry.load()
+    for kind in installed.kinds().values():
         if not kind.info.simulated and hasattr(kind, "host_read_bandwidth"):
             try:
                 kind.host_read_bandwidth(LEAST_BYTES, 1)

@@ -8,7 +8,6 @@ what a pass costs before any weight is read, the third is the wall (or the multi
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations
@@ -21,6 +20,7 @@ from assistant import paths
 from assistant.models.atomic import replacing
 from backends.base import ModelConfig
 from backends.census import pass_bytes, pass_macs
+from backends.processor import processor_name
 
 PREFILL_CHUNK = 64
 BUSY = 8  # conversations of the measured batch
@@ -79,15 +79,7 @@ def calibration_file() -> Path:
 
 def fingerprint() -> str:
     """What a measurement is valid for: the processor and how many of it this process may use."""
-    model = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith(("model name", "Model")):
-                model = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
-    return f"{model}, {len(os.sched_getaffinity(0))} cores"
+    return f"{processor_name()}, {len(os.sched_getaffinity(0))} cores"
 
 
 def load(file: Path | None = None) -> Calibration | None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
 
 from assistant import paths
 from assistant.errors import BackendError
 from backends.base import Backend, BackendUnavailable
-
-
-@cache
-def kinds() -> dict[str, type[Backend]]:
-    """Name -> class of every installed backend, simulated ones included."""
-    return {entry.name: entry.load() for entry in sorted(entry_points(group="assistant.backends"))}
+from backends.installed import broken, kinds
 
 
 def kind_named(name: str) -> type[Backend]:
     """Raises BackendError with the names there are."""
+    if name in broken():
+        raise BackendError(f"the backend '{name}' cannot be loaded", why=broken()[name],
+                           hint="repair or remove the package that brings it")  # fmt: skip
     if name not in kinds():
         raise BackendError(f"there is no backend '{name}'", hint=f"choose one of: {', '.join(sorted(kinds()))}")
     return kinds()[name]

@@ -11,7 +11,6 @@ import select
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 
 import msgspec
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from assistant import silence
 from assistant.models.store import LoadedModel, Store
 from assistant.selftest.report import Check
+from backends import installed
 from backends.base import Backend, BackendUnavailable, BadWeights, State
 
 TEXT, STEPS = "User: Hello! Who are you?\n\nAssistant:", 4
@@ -39,15 +39,16 @@ def trace(backend: Backend, model: LoadedModel) -> np.ndarray:
 
 def compare(model: LoadedModel) -> tuple[list[Check], list[Backend]]:
     """A check for each backend that is installed, and those that work, loaded."""
-    kinds, checks, loaded = {}, [], []
-    for entry in sorted(entry_points(group="assistant.backends"), key=lambda e: e.name):
-        try:
-            kinds[entry.name] = entry.load()
-        except Exception as error:  # a plug-in may fail in any way
-            checks.append(Check(name=f"backend {entry.name}", ok=False, detail=f"cannot be loaded: {error}"))
-    kinds = dict(sorted(kinds.items(), key=lambda item: (item[1].info.simulated, item[1].info.preference)))
+    checks = [
+        Check(name=f"backend {name}", ok=False, detail=f"cannot be loaded: {why}")
+        for name, why in installed.broken().items()
+    ]
+    loaded: list[Backend] = []
     truth = None
-    for name, kind in kinds.items():
+    definition_first = sorted(
+        installed.kinds().items(), key=lambda item: (item[1].info.simulated, item[1].info.preference)
+    )
+    for name, kind in definition_first:
         started = time.perf_counter()
         check = Check(name=f"backend {name}", ok=False)
         try:

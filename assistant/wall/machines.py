@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
+from assistant.config import did_you_mean
 from assistant.errors import UsageError
 from assistant.wall.host import Host
 from assistant.wall.subject import Subject
-from backends import roofline
+from backends import installed, roofline
 from backends.base import BackendUnavailable, BadWeights, Workload
 from backends.profiles import names, profile
 
@@ -50,9 +49,7 @@ def rows(model: Subject, host: Host | None, devices: Sequence[str]) -> list[Row]
     """In the order of `known`; only those asked for if any are. Raises UsageError with the nearest name."""
     for name in devices:
         if name not in known():
-            near = difflib.get_close_matches(name, known(), 1, 0.5)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known())}"
-            raise UsageError(f"there is no device '{name}'", hint=hint)
+            raise UsageError(f"there is no device '{name}'", hint=did_you_mean(name, known()))
     found = []
     for name in known():
         if devices and name not in devices:
@@ -117,5 +114,4 @@ def _cloud(name: str) -> Row:
 
 
 def _simulated() -> dict[str, type]:
-    kinds = (entry.load() for entry in entry_points(group="assistant.backends"))
-    return {kind.info.name: kind for kind in kinds if kind.info.simulated}
+    return {name: kind for name, kind in installed.kinds().items() if kind.info.simulated}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from assistant.config import did_you_mean
 from assistant.errors import ModelNotFound, UsageError
 from assistant.models.store import Store
 from backends.base import ModelConfig
@@ -74,8 +74,6 @@ def subject(name: str, precision: str | None) -> Subject:
         manifest = store.show(name)
     except (ModelNotFound, UsageError) as error:
         known = [*store.scan(), *(size.removeprefix("rwkv7-").upper() for size in rwkv7_sizes())]
-        near = difflib.get_close_matches(name, known, 1, 0.5)
-        hint = f"Did you mean '{near[0]}'?" if near else f"Known are: {', '.join(known)}; or name a file"
-        raise ModelNotFound(f"there is no model '{name}'", hint=hint) from error
+        raise ModelNotFound(f"there is no model '{name}'", hint=did_you_mean(name, [*known, "a file"])) from error
     config = ModelConfig(**msgspec.structs.asdict(manifest.config))
     return Subject(manifest.name, config, precision or next(iter(manifest.weights)), stored=name)

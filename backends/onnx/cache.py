@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from backends.base import Weights
+from backends.processor import processor_name
 
 FORMAT = 1
 """Raise it whenever the graph changes: a graph of an older program is then not found any more."""
@@ -27,7 +28,7 @@ class Cache:
     """
 
     def __init__(self, root: Path | None, weights: Weights, runtime_version: str):
-        machine = [runtime_version, cpu_name(), len(os.sched_getaffinity(0))]
+        machine = [runtime_version, platform.machine(), processor_name(), len(os.sched_getaffinity(0))]
         key = [FORMAT, *machine, weights.precision, weights.source_hash]
         name = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]
         # Without a source hash nothing tells one model's weights from another's.
@@ -82,12 +83,3 @@ class Cache:
                 for file in old.iterdir():
                     file.unlink()
                 old.rmdir()
-
-
-def cpu_name() -> str:
-    """Model of the CPU as the kernel tells it, or at least the architecture."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "CPU part", "uarch")):
-                return f"{platform.machine()} {line.partition(':')[2].strip()}"
-    return platform.machine()

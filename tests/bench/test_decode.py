@@ -20,6 +20,7 @@ import pytest
 
 from backends.base import BackendUnavailable, State
 from backends.census import pass_bytes
+from backends.processor import processor_name
 from tests.bench.peers import LLAMA_BENCH, Checkpoints, llama_bytes, llama_tok_s
 from tests.bench.report import write_report
 
@@ -58,7 +59,7 @@ def test_decode_and_prefill(tmp_path_factory):
     for row in rows:
         print("{engine:24} {what:12} {threads} thr  {tok_s:7.0f} tok/s [{min:.0f}-{max:.0f}]  "
               "{mb_per_token:6.1f} MB  {gb_s:5.1f} GB/s".format(**row))  # fmt: skip
-    machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "python": platform.python_version()}
+    machine = {"cpu": processor_name(), "cores": os.cpu_count(), "python": platform.python_version()}
     result = {"machine": machine, "rounds": ROUNDS, "rows": rows, "load_s": load_s, "notes": notes}
     print(json.dumps({"load_s": load_s, "notes": notes}, indent=1))
     if os.environ.get("BENCH_WRITE"):
@@ -167,8 +168,3 @@ def rwkv_pip(files: Checkpoints, notes: list[str]) -> list[Run]:
 
     moved = pass_bytes(files.config, 1, 1, "fp32")
     return [Run("rwkv pip fp32", "decode", t, moved, lambda t=t: measure(t)) for t in THREADS]
-
-
-def cpu_name() -> str:
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    return next((line.split(":")[1].strip() for line in info.splitlines() if line.startswith("model name")), "unknown")

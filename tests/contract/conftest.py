@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-
 import pytest
 
+from backends import installed
 from backends.base import Backend, BackendUnavailable
 
-BACKENDS = {entry.name: entry for entry in entry_points(group="assistant.backends")}
-CASES = [(name, p) for name, entry in sorted(BACKENDS.items()) for p in entry.load().info.precisions]
+CASES = [(name, p) for name, kind in installed.kinds().items() for p in kind.info.precisions]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1]}")
@@ -26,7 +24,7 @@ def precision(case) -> str:
 def backend(case) -> Backend:
     """A fresh, unloaded backend; skipped, with its reason, where the device is missing."""
     try:
-        made = BACKENDS[case[0]].load()()
+        made = installed.kinds()[case[0]]()
     except BackendUnavailable as error:
         pytest.skip(str(error))
     yield made
