@@ -9,6 +9,8 @@ RUN    := $(VENV)/.run-stamp
 DEV    := $(VENV)/.dev-stamp
 NATIVE := $(wildcard backends/cpu/native/*)
 ARGS   ?=
+# Tests by several workers at once, a file's tests by one of them; `make test ARGS="-n 0"` for one after the other.
+SPREAD := -n auto --maxprocesses 4 --dist loadfile
 
 # With hashes it does not matter which index or cache a file comes from.
 LOCKED := install --quiet --require-hashes
@@ -36,7 +38,7 @@ chat: $(RUN)
 	@exec $(BIN)/assistant chat $(ARGS)
 
 test: $(DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .

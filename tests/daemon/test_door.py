@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -106,9 +107,10 @@ def test_tcp_listens_on_loopback_only_and_asks_for_the_token(strict):
 def test_without_the_option_there_is_no_inet_socket(running):
     inodes = set()
     for fd in Path(f"/proc/{running.process.pid}/fd").iterdir():
-        target = str(fd.readlink())
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
+        with suppress(FileNotFoundError):  # closed meanwhile
+            target = str(fd.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
     for table in ("tcp", "tcp6", "udp", "udp6"):
         rows = Path(f"/proc/{running.process.pid}/net/{table}").read_text().splitlines()[1:]
         assert not [row for row in rows if row.split()[9] in inodes], table
