@@ -77,6 +77,8 @@ class Usage(Wire):
 class ChatMessage(Wire):
     role: str
     content: str | list[dict[str, Any]] | None = None  # a list of {"type": "text", "text": ...} parts is joined
+    tool_calls: list[Any] | None = None  # the assistant's, as an answer gave them
+    tool_call_id: str | None = None  # of a tool's message: the call that it answers
 
 
 class SamplingFields(Wire):
@@ -110,6 +112,8 @@ class CompletionBase(SamplingFields):
 class ChatCompletionRequest(CompletionBase, kw_only=True):
     messages: list[ChatMessage]
     tools: list[Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     think: bool | None = None  # extension: RWKV G1's think mode
 

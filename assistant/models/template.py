@@ -6,11 +6,9 @@ Source: BlinkDL's `API_DEMO_CHAT.py` and the model cards of RWKV-7 World and G1.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from assistant.errors import UsageError
-from assistant.models.tool_calls import system_with_tools
 
 BLANK_LINES = re.compile(r"\n\s*\n")
 THOUGHT_END = "</think>"
@@ -20,8 +18,8 @@ THOUGHT_END = "</think>"
 class Template:
     """`System: ...`, `User: ...`, `Assistant:`, with blank lines between; a reply starts with a space.
 
-    `stops`: what ends a reply. `thinks`: the model knows think mode. `calls_tools`: it was trained on tool calls (see
-    `tool_calls`, which reads them from its replies). `bos`: every context begins with it.
+    `stops`: what ends a reply. `thinks`: the model knows think mode. `calls_tools`: it was trained on tool calls,
+    in the format of `tool_calls`. `bos`: every context begins with it.
     """
 
     name: str
@@ -31,12 +29,9 @@ class Template:
     separator: str = "\n\n"  # between the end of a reply and the next `User:`
     bos: tuple[int, ...] = (0,)
 
-    def opening(self, system: str, tools: Sequence[dict] = ()) -> str:
-        """The text before the first turn; empty without a system prompt and tools.
-
-        `tools`, as in OpenAI's field of that name, are offered to a model that knows calls and kept from any other.
-        """
-        system = one_paragraph(system_with_tools(system, tools) if self.calls_tools else system)
+    def opening(self, system: str) -> str:
+        """The text before the first turn; empty without a system prompt."""
+        system = one_paragraph(system)
         return f"System: {system}{self.separator}" if system else ""
 
     def user_turn(self, text: str, think: bool | None = None) -> str:

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 
 from assistant import wire
 from assistant.config import Sampling
-from assistant.engine import Constraint, Engine, Generation
+from assistant.engine import Engine, Generation
 from assistant.errors import AssistantError, HistoryError, RequestError
 from assistant.history import Checkpoint, Checkpoints, History
 from assistant.history.state_file import Conversation, PastTurn, read_state, write_state
 from assistant.meter import Meter
+from assistant.session.constrained import Bound
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
-from assistant.session.text import ReplyText
+from assistant.session.text import reply_text_of
 from assistant.session.transcript import ChatTemplate, Turn, pieces, reply_prefix
 from backends.base import ModelConfig, State
 
@@ -150,7 +151,7 @@ class Chats:
     # --- writing ---
 
     def send(
-        self, chat_id: str, request: wire.SendMessage, client: str = "", constraint: Constraint | None = None
+        self, chat_id: str, request: wire.SendMessage, client: str = "", constraint: Bound | None = None
     ) -> tuple[wire.Started, Reply]:
         """Store a user turn, then start its reply. The turn is on disk when this returns."""
         chat = self._history.chat(chat_id)
@@ -174,7 +175,7 @@ class Chats:
         return self._start(chat, user, reply, request, generation)
 
     def regenerate(
-        self, chat_id: str, request: wire.Regenerate, client: str = "", constraint: Constraint | None = None
+        self, chat_id: str, request: wire.Regenerate, client: str = "", constraint: Bound | None = None
     ) -> tuple[wire.Started, Reply]:
         """Another reply to a user message (default: the last one of the branch), beside its earlier ones."""
         chat = self._history.chat(chat_id)
@@ -196,7 +197,7 @@ class Chats:
                 "a reply is being written in this chat", status=409, code="busy", hint="wait for it, or cancel it first"
             )
 
-    def _checked(self, request: wire.SamplingFields, client: str, constraint: Constraint | None) -> Generation:
+    def _checked(self, request: wire.SamplingFields, client: str, constraint: Bound | None) -> Generation:
         """Everything of the request that can be wrong is checked before anything is stored."""
         stop_strings(request)
         self._engine.require_room(client)
@@ -219,7 +220,8 @@ class Chats:
         request: wire.SendMessage | wire.Regenerate,
         generation: Generation,
     ) -> tuple[wire.Started, Reply]:
-        speaker, prefix = self._speaker, reply_prefix(self._speaker.template, request.think)
+        speaker, bound = self._speaker, generation.constraint
+        prefix = bound.prefix if bound else reply_prefix(speaker.template, request.think)
         turns = [Turn(m.role, m.content, m.id) for m in self._history.path(chat.id, user.id)]
         turns[-1] = Turn("user", user.content, user.id + THINK_SUFFIX[request.think])
         texts = pieces(speaker.template, chat.system, turns)
@@ -230,9 +232,10 @@ class Chats:
         generation.prompt = tokens
         if base:
             generation.state, generation.logits = base.state.copy(), base.logits
-        generation.on_prefilled = lambda state, logits: self._checkpoints.put(
-            turns[-1].key, Checkpoint(state.copy(), before + len(tokens), logits=logits.copy())
-        )
+        if not (bound and bound.prefix and bound.marker is None):  # the next reply to it may begin otherwise
+            generation.on_prefilled = lambda state, logits: self._checkpoints.put(
+                turns[-1].key, Checkpoint(state.copy(), before + len(tokens), logits=logits.copy())
+            )
 
         async def save(text: str, cost: wire.Cost) -> None:
             await asyncio.to_thread(self._history.update_reply, reply.id, text, cost=cost)
@@ -246,8 +249,8 @@ class Chats:
                 self._checkpoints.put(reply.id, Checkpoint(outcome.state, before + outcome.fed_tokens, outcome.pending))
             return await asyncio.to_thread(self._stored, reply.id, outcome)
 
-        stops = () if generation.constraint else (*speaker.template.stops, *stop_strings(request))
-        text = ReplyText(speaker.decode_bytes, stops)
+        stops = (*speaker.template.stops, *stop_strings(request))
+        text = reply_text_of(speaker.decode_bytes, bound, stops)
         try:
             running = Reply(
                 self._engine,

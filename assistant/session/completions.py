@@ -6,22 +6,27 @@ import asyncio
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from assistant import wire
 from assistant.config import Sampling
-from assistant.engine import Constraint, Engine, Generation
+from assistant.engine import Engine, Generation
 from assistant.errors import RequestError
 from assistant.history import Checkpoint
+from assistant.models.tool_calls import offer
+from assistant.session.calling import Calling, calling
 from assistant.session.chats import Speaker, usage
-from assistant.session.constrained import Grammars
+from assistant.session.constrained import Bound, Grammars
+from assistant.session.messages import conversation
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
-from assistant.session.text import ReplyText
-from assistant.session.transcript import Turn, pieces, reply_prefix
+from assistant.session.text import reply_text_of
+from assistant.session.tools import Toolbox
+from assistant.session.transcript import pieces, reply_prefix
 
 CACHED_PREFIXES = 16
-SYSTEM_ROLES = ("system", "developer")
 
 
 class PrefixCache:
@@ -69,7 +74,7 @@ class Completions:
         self._grammars, self._record = grammars, record
         self._cache = PrefixCache()
 
-    async def constraint(self, request: wire.SamplingFields, schema: object | None) -> Constraint | None:
+    async def constraint(self, request: wire.SamplingFields, schema: object | None) -> Bound | None:
         """What bounds a reply to a schema; None for plain text. Compiled aside, because a large schema takes a while.
 
         Raises RequestError 400 for a schema that cannot be enforced.
@@ -80,16 +85,39 @@ class Completions:
         limit = token_limit(request, self._sampling, self._speaker.max_reply_tokens)
         return await asyncio.to_thread(lambda: self._grammars.compile(schema).constraint(limit))
 
+    async def calling(
+        self,
+        request: wire.SamplingFields,
+        toolbox: Toolbox | None,
+        schema: object | None = None,
+        think: bool | None = None,
+    ) -> Calling:
+        """How a reply may call these tools, or what bounds it to a schema. Raises RequestError 400."""
+        limit = token_limit(request, self._sampling, self._speaker.max_reply_tokens)
+        template = self._speaker.template
+        made = await asyncio.to_thread(calling, toolbox, self._grammars, template, limit, think)
+        if made.constraint is None:
+            return replace(made, constraint=await self.constraint(request, schema))
+        _refuse(schema is not None, "response_format", 'tools may be called; "tool_choice": "none" forbids that')
+        if made.constraint.marker is None:
+            _refuse(stop_strings(request), "stop", "a call that must be made ends by itself")
+            _refuse(think and template.thinks, "think", "a call that must be made has no thought")
+        return made
+
     def chat(
-        self, request: wire.ChatCompletionRequest, client: str = "", constraint: Constraint | None = None
+        self,
+        request: wire.ChatCompletionRequest,
+        client: str = "",
+        constraint: Bound | None = None,
+        functions: Sequence[dict[str, Any]] = (),
     ) -> Reply:
-        """Raises RequestError for what we do not do, rather than ignoring it."""
-        _refuse(request.tools, "tools", "tool calls are not supported yet")
+        """`functions`: told to the model. Raises RequestError for what we do not do, rather than ignoring it."""
         system, turns = conversation(request.messages)
         template = self._speaker.template
-        _refuse(constraint and request.think and template.thinks, "think", "an answer with a schema has no thought")
-        prefix = "" if constraint else reply_prefix(template, request.think)
-        asked = "".join(pieces(template, system, turns))
+        bound = constraint is not None and constraint.marker is None
+        _refuse(bound and request.think and template.thinks, "think", "an answer with a schema has no thought")
+        prefix = constraint.prefix if constraint else reply_prefix(template, request.think)
+        asked = "".join(pieces(template, offer(system, functions), turns))
         # as the next request will spell this reply, so that it finds the state
         answered = lambda reply: f"{asked} {reply}".encode()  # noqa: E731
         return self._run(request, (asked + prefix).encode(), template.stops, answered, prefix=prefix, clean=str.lstrip,
@@ -99,7 +127,7 @@ class Completions:
         """Drop all cached states: they belong to a device that does not run any more."""
         self._cache.clear()
 
-    def text(self, request: wire.CompletionRequest, client: str = "", constraint: Constraint | None = None) -> Reply:
+    def text(self, request: wire.CompletionRequest, client: str = "", constraint: Bound | None = None) -> Reply:
         _refuse(request.suffix, "suffix", "filling in the middle is not supported")
         _refuse((request.best_of or 1) > 1, "best_of", "only one choice is made")
         if not isinstance(request.prompt, str) or not request.prompt:
@@ -118,7 +146,7 @@ class Completions:
         prefix: str,
         clean: Callable[[str], str] = str,
         client: str,
-        constraint: Constraint | None,
+        constraint: Bound | None,
     ) -> Reply:
         _refuse((request.n or 1) > 1, "n", "one answer at a time: send the request again for another")
         _refuse(request.logprobs, "logprobs", "log probabilities are not supported")
@@ -164,7 +192,7 @@ class Completions:
             constraint=constraint,
             client=client,
         )
-        reply_text = ReplyText(speaker.decode_bytes, () if constraint else (*stops, *stop_strings(request)))
+        reply_text = reply_text_of(speaker.decode_bytes, constraint, (*stops, *stop_strings(request)))
         return Reply(
             self._engine, generation, reply_text, speaker.meter(before), finish=finish, prefix=prefix, clean=clean
         )
@@ -177,48 +205,3 @@ def _key(text: bytes) -> tuple[int, bytes]:
 def _refuse(given: object, field: str, why: str) -> None:
     if given:
         raise RequestError(f"'{field}' cannot be used", code="unsupported", why=why)
-
-
-def conversation(messages: list[wire.ChatMessage]) -> tuple[str, list[Turn]]:
-    """OpenAI's messages as (system prompt, alternating turns that end with the user's)."""
-    system, turns = [], []
-    for i, message in enumerate(messages):
-        content = _content(message, i)
-        if message.role in SYSTEM_ROLES:
-            if turns:
-                raise RequestError(
-                    f"messages[{i}]: a {message.role} message after the conversation has begun",
-                    code="bad_messages",
-                    hint="put it first",
-                )
-            system.append(content)
-        elif message.role in ("user", "assistant"):
-            if turns and turns[-1].role == message.role:  # two in a row are one turn
-                turns[-1] = Turn(message.role, f"{turns[-1].content}\n{content}")
-            else:
-                turns.append(Turn(message.role, content))
-        else:
-            raise RequestError(
-                f"messages[{i}] has the role '{message.role}'",
-                code="bad_messages",
-                why="roles are system, developer, user and assistant",
-            )
-    if not turns or turns[-1].role != "user":
-        raise RequestError("the last message must be the user's", code="bad_messages")
-    if turns[0].role == "assistant":
-        turns.insert(0, Turn("user", ""))
-    return "\n".join(system), turns
-
-
-def _content(message: wire.ChatMessage, i: int) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    parts = message.content or []
-    for part in parts:
-        if part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise RequestError(
-                f"messages[{i}] has a part of type '{part.get('type')}'",
-                code="unsupported",
-                why="this model reads text only",
-            )
-    return "".join(part["text"] for part in parts)

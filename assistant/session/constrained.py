@@ -11,10 +11,11 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from assistant.engine import Constraint
 from assistant.errors import RequestError
 
 ANY_OBJECT = {"type": "object"}
@@ -36,17 +37,22 @@ class Grammars:
         self.tokens, self.vocab, self._encode = tokens, vocab, encode
         self._lock = threading.Lock()
 
-    def compile(self, schema: object) -> Grammar:
-        """Raises RequestError 400 with llguidance's reason for a schema that is wrong or that it cannot enforce."""
+    def compile(self, schema: object, *, lenient: bool = False) -> Grammar:
+        """Raises RequestError 400 with llguidance's reason for a schema that is wrong or that it cannot enforce.
+
+        `lenient`: words of a schema that it does not know bound nothing; the grammar's `warnings` name them.
+        """
         if schema is True:
             schema = {}
         if not isinstance(schema, dict):
             raise _refused("a schema is a JSON object")
+        return self.compile_grammar(f'start: " "? json\njson: {json_rule(schema, lenient=lenient)}\n')
+
+    def compile_grammar(self, grammar: str) -> Grammar:
+        """A grammar in llguidance's dialect of Lark, JSON in it as `json_rule` writes it. Raises RequestError."""
         import llguidance
 
         try:
-            text = json.dumps(schema | {"x-guidance": OPTIONS})
-            grammar = f'start: " "? json\njson: %json {text}\n'
             with self._lock:
                 matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
         except (ValueError, RecursionError) as error:
@@ -54,6 +60,10 @@ class Grammars:
         if matcher.is_error():
             raise _refused(_reason(matcher.get_error()))
         return Grammar(matcher, self)
+
+    def encode(self, text: bytes) -> list[int]:
+        """Text as tokens of this vocabulary."""
+        return self._encode(text)
 
     @cached_property
     def _tokenizer(self):
@@ -78,25 +88,42 @@ class Grammars:
         return flags
 
 
+def json_rule(schema: dict[str, Any], *, lenient: bool = False) -> str:
+    """The right side of a grammar's rule for JSON that fits a schema, in one spelling."""
+    return "%json " + json.dumps(schema | {"x-guidance": OPTIONS | {"lenient": lenient}})
+
+
 class Grammar:
     """One compiled schema."""
 
     def __init__(self, matcher, grammars: Grammars):
         self._matcher, self._grammars = matcher, grammars
+        self.warnings: list[str] = matcher.get_grammar_warnings()  # words of schemas that bind nothing
 
-    def constraint(self, max_tokens: int) -> JsonConstraint:
+    def constraint(self, max_tokens: int, prefix: str = "", suffix: str = "") -> JsonConstraint:
         """For one reply. Raises RequestError 400 if no complete text is found within `max_tokens` and LONGEST_PLAN."""
-        made = JsonConstraint(self._matcher.deep_copy(), self._grammars, max_tokens)
+        made = JsonConstraint(self._matcher.deep_copy(), self._grammars, max_tokens, prefix, suffix)
         if made.plan is None:
             raise RequestError(f"no answer of {min(max_tokens, LONGEST_PLAN)} tokens fits the schema",
                                code="unsupported_schema", hint="raise max_tokens, or ask for less")  # fmt: skip
         return made
 
 
-class JsonConstraint:
-    """The grammar's side of one reply (see assistant.engine.Constraint)."""
+class Bound(Constraint, Protocol):
+    """A constraint as a session needs it."""
 
-    def __init__(self, matcher, grammars: Grammars, max_tokens: int):
+    prefix: str  # what is written for the model at the beginning of its reply
+    suffix: str  # and at the end, once `ended`
+    marker: bytes | None  # stop strings end the reply until it has written this; None: they never do, the grammar does
+
+
+class JsonConstraint:
+    """The grammar's side of one reply (see assistant.engine.Constraint and Bound)."""
+
+    marker = None
+
+    def __init__(self, matcher, grammars: Grammars, max_tokens: int, prefix: str = "", suffix: str = ""):
+        self.prefix, self.suffix = prefix, suffix
         self._matcher, self._grammars = matcher, grammars
         self._place = Place()
         self.plan = self._way_out(matcher, self._place, max_tokens)  # tokens that complete the text, if looked for

@@ -58,6 +58,7 @@ class Reply:
         clean: Callable[[str], str] = str,
     ):
         self._text, self._meter, self._finish, self._save, self._clean = text, meter, finish, save, clean
+        self._bound = generation.constraint
         self._raw = prefix  # reply text so far, as sampled
         self._sent = 0  # characters of clean(raw) already sent
         self._sent_at_s = -SEND_EVERY_S
@@ -180,12 +181,14 @@ class Reply:
 
     def _outcome(self, progress: Progress) -> Outcome:
         self._meter.close()
+        # what a grammar writes behind the reply is not decoded: the state takes it in with the next prompt
+        suffix = self._bound.suffix if self._bound and self._bound.ended else ""
         return Outcome(
-            text=self._clean(self._raw),
+            text=self._clean(self._raw) + suffix,
             finish_reason=progress.finish_reason,
             cost=self._meter.report(),
             state=progress.state,
             fed_tokens=self._consumed,
-            pending=self._text.pending(progress.unfed),
+            pending=self._text.pending(progress.unfed) + suffix.encode(),
             error=progress.error,
         )

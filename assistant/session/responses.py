@@ -11,7 +11,7 @@ from assistant.engine import Constraint
 from assistant.errors import RequestError
 from assistant.history import History
 from assistant.session.chats import TITLE_CHARS, Chats
-from assistant.session.completions import conversation
+from assistant.session.messages import conversation
 from assistant.session.reply import Reply
 
 PREFIX = "resp_"

@@ -6,6 +6,7 @@ import codecs
 from collections.abc import Callable, Sequence
 
 from assistant.engine import Verdict
+from assistant.session.constrained import Bound
 
 
 class ReplyText:
@@ -16,7 +17,11 @@ class ReplyText:
     has not consumed, whichever way the reply ended.
     """
 
-    def __init__(self, decode_bytes: Callable[[Sequence[int]], bytes], stops: Sequence[str]):
+    def __init__(
+        self, decode_bytes: Callable[[Sequence[int]], bytes], stops: Sequence[str], marker: bytes | None = None
+    ):
+        """`marker`: what stands behind it is bounded by a grammar, and no stop string ends it."""
+        self._marker = marker
         self._decode_bytes = decode_bytes
         self._stops = [s.encode() for s in stops if s]
         self._longest = max(map(len, self._stops), default=0)
@@ -30,6 +35,8 @@ class ReplyText:
     def push(self, token: int) -> Verdict:
         piece, before = self._decode_bytes([token]), len(self._raw)
         self._raw += piece
+        if self._marker and self._marker in self._raw[-len(piece) - len(self._marker) :]:
+            self._stops, self._longest, self._marker = [], 0, None
         search_from = max(0, before - self._longest)
         found = [at for s in self._stops if (at := self._raw.find(s, search_from)) >= 0]
         if found:
@@ -64,3 +71,12 @@ class ReplyText:
         if self._stopped_at is not None:
             return self._raw[self._held_from : self._stopped_at]
         return self._decode_bytes(unfed) if unfed else b""
+
+
+def reply_text_of(
+    decode_bytes: Callable[[Sequence[int]], bytes], constraint: Bound | None, stops: Sequence[str]
+) -> ReplyText:
+    """The text of a reply: what is free ends with a stop string, what a grammar bounds ends with the grammar."""
+    if constraint is None:
+        return ReplyText(decode_bytes, stops)
+    return ReplyText(decode_bytes, stops if constraint.marker else (), constraint.marker)

@@ -14,6 +14,7 @@ class ChatTemplate(Protocol):
 
     separator: str
     stops: tuple[str, ...]
+    calls_tools: bool
 
     def opening(self, system: str) -> str: ...
     def user_turn(self, text: str, think: bool | None = None) -> str: ...
