@@ -24,6 +24,7 @@ from assistant.session.call_reader import Arguments, CallBegun, CallReader, Piec
 from assistant.session.calling import Calling
 from assistant.session.constrained import response_schema
 from assistant.session.reply import Reply
+from assistant.session.responses import call_id
 from assistant.session.tools import read_tools
 
 
@@ -135,7 +136,7 @@ class _ChatShape(_Shape):
         return self._choice({"tool_calls": [{"index": self._calls - 1, **call}]})
 
     def _call_id(self, n: int) -> str:
-        return f"call_{self._id.partition('-')[2]}_{n}"
+        return call_id(self._id.partition("-")[2], n)
 
     def _choice(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         return {"index": 0, "delta": delta, "finish_reason": finish_reason}

@@ -8,12 +8,8 @@ earlier text is read again.
 from __future__ import annotations
 
 import asyncio
-import secrets
-import time
-from collections.abc import AsyncIterator
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -21,10 +17,11 @@ from assistant import wire
 from assistant.daemon.answers import EventStream, answer, body, until_gone
 from assistant.daemon.openai_api import check_model
 from assistant.daemon.requests import client, ready_services
+from assistant.daemon.response_shape import ResponseShape, events
 from assistant.errors import RequestError
 from assistant.session.constrained import response_schema
-from assistant.session.reply import Reply
 from assistant.session.responses import PREFIX, Asked, Stored
+from assistant.session.tools import read_tools
 
 TEXT_PARTS = ("input_text", "output_text", "text")
 PLAIN = {"type": "text"}
@@ -46,6 +43,8 @@ class ResponseRequest(wire.Wire):
     metadata: dict[str, str] | None = None
     user: str | None = None
     tools: list[Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     background: bool | None = None
     conversation: Any = None
     prompt: Any = None
@@ -58,17 +57,19 @@ class ResponseRequest(wire.Wire):
 async def create(request: Request):
     services, wanted = ready_services(request), await body(request, ResponseRequest)
     check_model(services, wanted.model)
-    for field in ("tools", "background", "conversation", "prompt", "top_logprobs", "include"):
+    for field in ("background", "conversation", "prompt", "top_logprobs", "include"):
         if getattr(wanted, field):
             raise RequestError(f"'{field}' cannot be used", code="unsupported", why="it is not supported")
     asked = _asked(wanted)
     sampling = wire.SendMessage(content="", temperature=wanted.temperature, top_p=wanted.top_p, seed=wanted.seed,
                                 max_tokens=wanted.max_output_tokens, think=wanted.think)  # fmt: skip
-    constraint = await services.completions.constraint(sampling, _schema(asked.format))
-    if constraint:
+    toolbox = read_tools(wanted.tools, wanted.tool_choice, wanted.parallel_tool_calls, flat=True)
+    how = await services.completions.calling(sampling, toolbox, _schema(asked.format), wanted.think)
+    asked.functions, asked.reads_calls, asked.tool_notes = how.functions, how.reads, how.notes
+    if (constraint := how.constraint) and constraint.marker is None:
         sampling.think = None
     messages, who = _messages(wanted.input), client(request, wanted.user)
-    shape = _Shape(services.model.manifest.name, asked)
+    shape = ResponseShape(services.model.manifest.name, asked)
     if asked.store:
         message, reply = services.responses.create(asked, messages, sampling, who, constraint)
         shape.id, shape.created = PREFIX + message.id, message.created_at
@@ -80,7 +81,7 @@ async def create(request: Request):
         )  # fmt: skip
         reply = services.completions.chat(whole, who, constraint)
     if wanted.stream:
-        return EventStream(_events(reply, shape), on_close=reply.cancel, end=b"")
+        return EventStream(events(reply, shape), on_close=reply.cancel, end=b"")
     last = await until_gone(request, asyncio.ensure_future(reply.done()), reply.cancel)
     return answer(shape.failed(last.error) if isinstance(last, wire.Failed) else shape.done(last.message, last.cost))
 
@@ -100,7 +101,7 @@ async def delete(request: Request):
 
 async def input_items(request: Request):
     stored = ready_services(request).responses.get(request.path_params["response_id"])
-    items = [
+    items = [item | {"id": item.get("id", f"item_{n}")} for n, item in enumerate(stored.asked.items)][::-1] or [
         {"id": f"msg_{m.id}", "type": "message", "role": m.role, "status": "completed",
          "content": [{"type": "input_text" if m.role == "user" else "output_text", "text": m.content}]}
         for m in reversed(stored.inputs)
@@ -109,90 +110,9 @@ async def input_items(request: Request):
     return answer({"object": "list", "data": items, "has_more": False, **ends})
 
 
-class _Shape:
-    """One response object through its life."""
-
-    def __init__(self, model: str, asked: Asked, response_id: str | None = None, created: float | None = None):
-        self.id = response_id or PREFIX + secrets.token_hex(8)
-        self.created = time.time() if created is None else created
-        self._model, self._asked = model, asked
-
-    @property
-    def item_id(self) -> str:
-        return "msg_" + self.id.removeprefix(PREFIX)
-
-    def response(self, status: str, output: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        asked = self._asked
-        return {
-            "id": self.id, "object": "response", "created_at": int(self.created), "status": status,
-            "model": self._model, "output": output, "error": None, "incomplete_details": None, "usage": None,
-            "instructions": asked.instructions, "previous_response_id": asked.previous_response_id,
-            "metadata": asked.metadata, "temperature": asked.temperature, "top_p": asked.top_p,
-            "max_output_tokens": asked.max_output_tokens, "store": asked.store, "text": {"format": asked.format},
-            "tools": [], "tool_choice": "none", "parallel_tool_calls": False, "truncation": "disabled",
-            "background": False,
-        } | more  # fmt: skip
-
-    def item(self, text: str | None, status: str) -> dict[str, Any]:
-        content = [] if text is None else [self.part(text)]
-        return {"id": self.item_id, "type": "message", "role": "assistant", "status": status, "content": content}
-
-    def part(self, text: str) -> dict[str, Any]:
-        return {"type": "output_text", "text": text, "annotations": []}
-
-    def done(self, message: wire.Message, cost: wire.Cost | None) -> dict[str, Any]:
-        """As the message stands: completed, incomplete, still in progress, or failed."""
-        if message.status == "streaming":
-            return self.response("in_progress", [self.item(message.content, "in_progress")])
-        if message.status == "error":
-            return self.failed(wire.ErrorBody(message="the reply failed", type="server_error"))
-        reason = {"length": "max_output_tokens", "cancelled": "cancelled"}.get(message.finish_reason or "")
-        reason = "interrupted" if message.status == "interrupted" else reason
-        status = "incomplete" if reason else "completed"
-        more: dict[str, Any] = {"incomplete_details": {"reason": reason}} if reason else {}
-        if cost:
-            prompt = cost.cached_tokens + cost.prompt_tokens
-            more["cost"] = cost
-            more["usage"] = {
-                "input_tokens": prompt, "input_tokens_details": {"cached_tokens": cost.cached_tokens},
-                "output_tokens": cost.completion_tokens, "output_tokens_details": {"reasoning_tokens": 0},
-                "total_tokens": prompt + cost.completion_tokens,
-            }  # fmt: skip
-        return self.response(status, [self.item(message.content, status)], **more)
-
-    def failed(self, error: wire.ErrorBody) -> dict[str, Any]:
-        return self.response("failed", [], error={"code": "server_error", "message": error.message})
-
-
-async def _events(reply: Reply, shape: _Shape) -> AsyncIterator[bytes]:
-    numbers = iter(range(1 << 62))
-
-    def event(kind: str, **fields: Any) -> bytes:
-        data = {"type": kind, "sequence_number": next(numbers), **fields}
-        return b"event: " + kind.encode() + b"\ndata: " + msgspec.json.encode(data) + b"\n\n"
-
-    at = {"item_id": shape.item_id, "output_index": 0, "content_index": 0}
-    yield event("response.created", response=shape.response("in_progress", []))
-    yield event("response.in_progress", response=shape.response("in_progress", []))
-    yield event("response.output_item.added", output_index=0, item=shape.item(None, "in_progress"))
-    yield event("response.content_part.added", **at, part=shape.part(""))
-    async for step in reply.events():
-        match step:
-            case wire.Delta():
-                yield event("response.output_text.delta", **at, delta=step.text, logprobs=[], cost=step.cost)
-            case wire.Failed():
-                yield event("response.failed", response=shape.failed(step.error))
-            case wire.Finished():
-                text, whole = step.message.content, shape.done(step.message, step.cost)
-                yield event("response.output_text.done", **at, text=text, logprobs=[])
-                yield event("response.content_part.done", **at, part=shape.part(text))
-                yield event("response.output_item.done", output_index=0, item=whole["output"][0])
-                yield event(f"response.{whole['status']}", response=whole)
-
-
-def _stored_shape(request: Request, stored: Stored) -> _Shape:
+def _stored_shape(request: Request, stored: Stored) -> ResponseShape:
     name = request.app.state.services.model.manifest.name
-    return _Shape(name, stored.asked, PREFIX + stored.message.id, stored.message.created_at)
+    return ResponseShape(name, stored.asked, PREFIX + stored.message.id, stored.message.created_at)
 
 
 def _asked(wanted: ResponseRequest) -> Asked:
@@ -200,7 +120,10 @@ def _asked(wanted: ResponseRequest) -> Asked:
         instructions=wanted.instructions, previous_response_id=wanted.previous_response_id,
         metadata=wanted.metadata or {}, temperature=wanted.temperature, top_p=wanted.top_p,
         max_output_tokens=wanted.max_output_tokens, format=(wanted.text or {}).get("format") or PLAIN,
-        store=wanted.store is not False,
+        store=wanted.store is not False, tools=wanted.tools or [],
+        tool_choice=wanted.tool_choice or ("auto" if wanted.tools else "none"),
+        parallel_tool_calls=bool(wanted.tools) and wanted.parallel_tool_calls is not False,
+        items=_kept(wanted.input),
     )  # fmt: skip
 
 
@@ -214,16 +137,45 @@ def _schema(format: Any) -> object | None:
 
 
 def _messages(given: str | list[dict[str, Any]]) -> list[wire.ChatMessage]:
+    """The input as chat completions have it: calls are part of the assistant's message, results a tool's."""
     if isinstance(given, str):
         return [wire.ChatMessage(role="user", content=given)]
-    return [_message(item, i) for i, item in enumerate(given)]
+    messages: list[wire.ChatMessage] = []
+    for i, item in enumerate(given):
+        if item.get("type") == "function_call":
+            if not messages or messages[-1].role != "assistant":
+                messages.append(wire.ChatMessage(role="assistant"))
+            function = {"name": item.get("name"), "arguments": item.get("arguments", "{}")}
+            call = {"id": item.get("call_id"), "type": "function", "function": function}
+            messages[-1].tool_calls = [*(messages[-1].tool_calls or []), call]
+        elif item.get("type") == "function_call_output":
+            messages.append(_result(item, i))
+        else:
+            messages.append(_message(item, i))
+    return messages
+
+
+def _result(item: dict[str, Any], i: int) -> wire.ChatMessage:
+    call, output = item.get("call_id"), item.get("output")
+    if not isinstance(call, str) or not isinstance(output, str | list):
+        raise RequestError(f"input[{i}] is no result of a call", code="invalid_field", where=f"input[{i}]",
+                           why="it needs a call_id and an output")  # fmt: skip
+    content = _message({"role": "tool", "content": output}, i).content
+    return wire.ChatMessage(role="tool", tool_call_id=call, content=content)
+
+
+def _kept(given: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Input items to be told again as they came: those of calls, which the conversation holds as text."""
+    if isinstance(given, str) or all(item.get("type", "message") == "message" for item in given):
+        return []
+    return given
 
 
 def _message(item: dict[str, Any], i: int) -> wire.ChatMessage:
     kind, role, content = item.get("type", "message"), item.get("role"), item.get("content")
     if kind != "message":
         raise RequestError(f"input[{i}] is of the type {str(kind)[:40]!a}", code="unsupported",
-                           why="this model reads messages only")  # fmt: skip
+                           why="this model reads messages, function_call and function_call_output")  # fmt: skip
     if not isinstance(role, str) or not isinstance(content, str | list):
         raise RequestError(f"input[{i}] is no message", code="invalid_field", why="it needs a role and a content")
     if isinstance(content, str):

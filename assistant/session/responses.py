@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import msgspec
 
 from assistant import wire
-from assistant.engine import Constraint
 from assistant.errors import RequestError
 from assistant.history import History
+from assistant.models.tool_calls import offer, split_calls
 from assistant.session.chats import TITLE_CHARS, Chats
+from assistant.session.constrained import Bound
 from assistant.session.messages import conversation
 from assistant.session.reply import Reply
 
@@ -29,10 +30,17 @@ class Asked(msgspec.Struct, kw_only=True):
     max_output_tokens: int | None = None
     format: dict = {}
     store: bool = True
+    tools: list = []  # as they were sent
+    tool_choice: str | dict = "none"
+    parallel_tool_calls: bool = False
+    functions: list = []  # told to the model
+    reads_calls: bool = False  # the reply may hold calls
+    tool_notes: list[str] = []
+    items: list[dict] = []  # the input, if there was more to it than messages
 
     @property
     def system(self) -> str:
-        return "\n".join(part for part in (self.instructions, self.developer) if part)
+        return offer("\n".join(part for part in (self.instructions, self.developer) if part), self.functions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,17 @@ class Stored:
     message: wire.Message
     asked: Asked
     inputs: list[wire.Message]  # the messages that came with its request
+
+    @property
+    def calls(self) -> dict[str, str]:
+        """The calls that it made: id -> function."""
+        calls = split_calls(self.message.content)[1] if self.asked.reads_calls else []
+        return {call_id(self.message.id, n): call.name for n, call in enumerate(calls)}
+
+
+def call_id(stem: str, n: int) -> str:
+    """The id of a response's n-th call, the same whenever it is told. `stem`: the response's id without PREFIX."""
+    return f"call_{stem}_{n}"
 
 
 class Responses:
@@ -66,12 +85,13 @@ class Responses:
 
     def context(self, asked: Asked, messages: list[wire.ChatMessage]) -> list[wire.ChatMessage]:
         """The whole conversation, for a response that is not stored. Raises RequestError."""
-        past = []
+        past, calls = [], {}
         if asked.previous_response_id:
             previous = self._previous(asked)
             past = [wire.ChatMessage(role=m.role, content=m.content)
                     for m in self._history.path(previous.message.chat_id, previous.message.id)]  # fmt: skip
-        system, now = _split(messages)
+            calls = previous.calls
+        system, now = _split(messages, calls)
         asked.developer = "\n".join(part for part in (asked.developer, system) if part)
         head = [wire.ChatMessage(role="system", content=asked.system)] if asked.system else []
         return [*head, *past, *now]
@@ -82,14 +102,14 @@ class Responses:
         messages: list[wire.ChatMessage],
         sampling: wire.SendMessage,
         client: str,
-        constraint: Constraint | None,
+        constraint: Bound | None,
     ) -> tuple[wire.Message, Reply]:
         """Store the input, start the reply. Its message is on disk when this returns. Raises RequestError.
 
         `sampling.content` and its place in the tree are set here.
         """
         previous = self._previous(asked) if asked.previous_response_id else None
-        system, turns = conversation(messages)
+        system, turns = conversation(messages, previous.calls if previous else None)
         asked.developer = "\n".join(part for part in (asked.developer, system) if part)
         if not turns[-1].content.strip():
             raise RequestError("the input is empty", code="empty_message")
@@ -117,9 +137,9 @@ class Responses:
         return previous
 
 
-def _split(messages: list[wire.ChatMessage]) -> tuple[str, list[wire.ChatMessage]]:
+def _split(messages: list[wire.ChatMessage], calls: dict[str, str]) -> tuple[str, list[wire.ChatMessage]]:
     """(system text, the conversation as alternating messages)."""
-    system, turns = conversation(messages)
+    system, turns = conversation(messages, calls)
     return system, [wire.ChatMessage(role=t.role, content=t.content) for t in turns]
 
 
