@@ -21,24 +21,20 @@ from starlette.routing import Route
 
 from assistant import wire
 from assistant.daemon.answers import EventStream, answer, body, until_gone
+from assistant.daemon.ollama_tools import CalledMessages, OllamaMessage, messages
 from assistant.daemon.openai_api import check_model
 from assistant.daemon.requests import client, ready_services
 from assistant.daemon.services import Services
 from assistant.errors import RequestError
+from assistant.session.calling import Calling
 from assistant.session.constrained import ANY_OBJECT
 from assistant.session.reply import Reply
+from assistant.session.tools import read_tools
 
 PREFIX = "/api/"
 LATEST = ":latest"
 NS = 1e9
 SAMPLING = ("temperature", "top_p", "top_k", "seed", "stop", "presence_penalty", "frequency_penalty")
-
-
-class OllamaMessage(wire.Wire):
-    role: str
-    content: str = ""
-    images: list[Any] | None = None
-    tool_calls: list[Any] | None = None
 
 
 class _Common(wire.Wire):
@@ -92,9 +88,10 @@ async def show(request: Request):
     services, wanted = request.app.state.services, await body(request, OllamaShow)
     _check(services, wanted.model or wanted.name)
     status, config = services.status().model, services.model.weights.config
+    abilities = ["completion", "tools"] if services.model.template.calls_tools else ["completion"]
     return answer({
         "modelfile": "", "parameters": "", "license": services.model.manifest.licence or "",
-        "template": services.model.manifest.template, "details": _details(services), "capabilities": ["completion"],
+        "template": services.model.manifest.template, "details": _details(services), "capabilities": abilities,
         "model_info": {
             "general.architecture": "rwkv7", "general.parameter_count": status.parameters,
             "rwkv7.block_count": config.layers, "rwkv7.embedding_length": config.width,
@@ -107,19 +104,17 @@ async def show(request: Request):
 async def chat(request: Request):
     services, wanted = ready_services(request), await body(request, OllamaChat)
     _check(services, wanted.model)
-    _refuse(tools=wanted.tools, images=any(m.images for m in wanted.messages),
-            tool_calls=any(m.tool_calls for m in wanted.messages))  # fmt: skip
+    _refuse(images=any(m.images for m in wanted.messages))
     piece = lambda text: {"message": {"role": "assistant", "content": text}}  # noqa: E731
     if not wanted.messages:  # how clients load a model
         return answer(_loaded(services, piece("")))
-    messages = [wire.ChatMessage(role=m.role, content=m.content) for m in wanted.messages]
     fields, ignored = _options(wanted.options)
-    asked = wire.ChatCompletionRequest(messages=messages, think=_think(wanted.think), **fields)
-    constraint = await services.completions.constraint(asked, _schema(wanted.format))
-    if constraint:
+    asked = wire.ChatCompletionRequest(messages=messages(wanted.messages), think=_think(wanted.think), **fields)
+    how = await services.completions.calling(asked, read_tools(wanted.tools), _schema(wanted.format), asked.think)
+    if how.constraint and how.constraint.marker is None:
         asked.think = None
-    reply = services.completions.chat(asked, client(request), constraint)
-    return await _respond(request, services, wanted.stream, reply, piece, ignored)
+    reply = services.completions.chat(asked, client(request), how.constraint, how.functions)
+    return await _respond(request, services, wanted.stream, reply, piece, ignored, how)
 
 
 async def generate(request: Request):
@@ -136,8 +131,8 @@ async def generate(request: Request):
         reply = services.completions.text(text, client(request), constraint)
     else:
         system = [wire.ChatMessage(role="system", content=wanted.system)] if wanted.system else []
-        messages = [*system, wire.ChatMessage(role="user", content=wanted.prompt)]
-        asked = wire.ChatCompletionRequest(messages=messages, think=_think(wanted.think), **fields)
+        told = [*system, wire.ChatMessage(role="user", content=wanted.prompt)]
+        asked = wire.ChatCompletionRequest(messages=told, think=_think(wanted.think), **fields)
         constraint = await services.completions.constraint(asked, _schema(wanted.format))
         if constraint:
             asked.think = None
@@ -152,14 +147,18 @@ async def _respond(
     reply: Reply,
     piece: Callable[[str], dict[str, Any]],
     ignored: list[str],
+    how: Calling | None = None,
 ):
     started = time.perf_counter()
     name = services.model.manifest.name
+    how = how or Calling()
+    told = CalledMessages(how.reads, piece)
 
-    def last(finished: wire.Finished, text: str) -> dict[str, Any]:
+    def last(finished: wire.Finished, content: dict[str, Any]) -> dict[str, Any]:
         cost = finished.cost
         reason = "length" if finished.message.finish_reason == "length" else "stop"
-        return _line(name, piece(text)) | {
+        notes = {"tool_notes": how.notes} if how.notes else {}
+        return _line(name, content) | notes | {
             "done": True, "done_reason": reason, "total_duration": int((time.perf_counter() - started) * NS),
             "load_duration": 0, "prompt_eval_count": cost.cached_tokens + cost.prompt_tokens,
             "prompt_eval_duration": int(cost.prefill_s * NS), "eval_count": cost.completion_tokens,
@@ -170,18 +169,21 @@ async def _respond(
         async for step in reply.events():
             match step:
                 case wire.Delta():
-                    yield _encoded(_line(name, piece(step.text)))
+                    for content in told.take(step.text):
+                        yield _encoded(_line(name, content))
                 case wire.Failed():
                     yield _encoded({"error": step.error.message})
                 case wire.Finished():
-                    yield _encoded(last(step, ""))
+                    for content in told.rest():
+                        yield _encoded(_line(name, content))
+                    yield _encoded(last(step, piece("")))
 
     if stream is not False:
         return EventStream(lines(), reply.cancel, media_type="application/x-ndjson", end=b"", ping=b"")
     done = await until_gone(request, asyncio.ensure_future(reply.done()), reply.cancel)
     if isinstance(done, wire.Failed):
         return answer({"error": done.error.message}, status=500)
-    return answer(last(done, done.message.content))
+    return answer(last(done, told.whole(done.message.content)))
 
 
 def _line(name: str, content: dict[str, Any]) -> dict[str, Any]:
