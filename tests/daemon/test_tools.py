@@ -44,6 +44,7 @@ def caller() -> tuple[dict[str, np.ndarray], bytes]:
     chain = [*(ord(letter) + 1 for letter in SAYS), marker]
     for before, after in zip(chain, chain[1:], strict=False):
         tensors["head.weight"][after] = embedding[before]
+    tensors["head.weight"][0] = tensors["head.weight"][ord("\n") + 1]  # after a call, an end is as likely as another
     return tensors, write_vocabulary([b"", *(bytes([b]) for b in range(256)), b"\n<tool_call>"])
 
 
