@@ -11,7 +11,7 @@ from typing import Any
 
 from assistant import wire
 from assistant.errors import RequestError
-from assistant.models.tool_calls import ToolCall, split_calls
+from assistant.models.tool_calls import ToolCall, loads, split_calls
 from assistant.session.call_reader import Arguments, CallBegun, CallReader, Piece, Text
 
 
@@ -100,15 +100,12 @@ class CalledMessages:
         if not self._name:
             return []
         name, arguments, self._name = self._name, self._arguments, ""
-        try:
-            called = self._called("", [ToolCall(name, arguments)])
-        except ValueError:
-            return [self._piece(arguments)]
-        return [called]
+        whole = isinstance(loads(arguments), dict)
+        return [self._called("", [ToolCall(name, arguments)]) if whole else self._piece(arguments)]
 
     def _called(self, text: str, calls: list[ToolCall]) -> dict[str, Any]:
         told = [{"id": f"call_{self._count + n}",
-                 "function": {"index": self._count + n, "name": call.name, "arguments": json.loads(call.arguments)}}
+                 "function": {"index": self._count + n, "name": call.name, "arguments": loads(call.arguments)}}
                 for n, call in enumerate(calls)]  # fmt: skip
         self._count += len(calls)
         return {"message": {"role": "assistant", "content": text, "tool_calls": told}}

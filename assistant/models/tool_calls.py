@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ THOUGHT, THOUGHT_END = "<think", "</think>"
 NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 HEAD = re.compile(r'<tool_call>\s*\{\s*"name"\s*:\s*"(' + NAME.pattern + r')"\s*,\s*"arguments"\s*:\s*', re.ASCII)
 """A call up to its arguments, in the one order that our grammar writes."""
+
+MAX_DIGITS = 4000  # Python's own limit for reading whole numbers is 4,300
 
 _INSTRUCTION = (
     "You may call functions. Their signatures are within <tools></tools>. "
@@ -102,20 +105,34 @@ def _object(text: str, start: int) -> tuple[str | None, int]:
     if not text.startswith("{", start):
         return None, start
     try:
-        _, end = json.JSONDecoder().raw_decode(text, start)
+        _, end = _DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
         return None, start
-    return (text[start:end], end) if isinstance(loads(text[start:end]), dict) else (None, start)
+    return (text[start:end], end) if loads(text[start:end]) is not None else (None, start)
 
 
 def loads(text: str) -> Any:
-    """JSON as the standard has it, or None for what is not (or says nothing but null)."""
+    """JSON as the standard has it, or None for what is not (or says nothing but null). Numbers stay finite."""
     try:
-        value = json.loads(text)
-        json.dumps(value, allow_nan=False)  # Python reads NaN, and 1e999 as infinity
+        value = _DECODER.decode(text)
+        json.dumps([value])  # nested so deeply that it can be read and not be written
     except (ValueError, RecursionError):
         return None
     return value
+
+
+def _number(text: str) -> int | float:
+    """What JSON allows and Python does not read as it is meant: 1e999, and whole numbers of thousands of digits."""
+    if text.lstrip("-").isdigit() and len(text) < MAX_DIGITS:
+        return int(text)
+    return max(-sys.float_info.max, min(sys.float_info.max, float(text)))
+
+
+def _constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_int=_number, parse_float=_number, parse_constant=_constant)
 
 
 def dumps(value: Any) -> str:

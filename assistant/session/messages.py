@@ -66,10 +66,10 @@ def _answered(message: wire.ChatMessage, i: int, waiting: dict[str, str]) -> str
         return waiting.pop(key)
     if not key:
         raise _bad(i, "a tool message without tool_call_id", "it must name the call that it answers")
-    near = did_you_mean(key, waiting)
+    near = did_you_mean(key, waiting) if waiting else "A tool message stands right after the message with its call"
     raise _bad(i, f"tool_call_id '{key[:60]}' answers no call",
                "no call with this id waits for its result" if waiting else "no call waits for a result here",
-               near or "a tool message stands right after the assistant's message with tool_calls")  # fmt: skip
+               near)  # fmt: skip
 
 
 def _calls(message: wire.ChatMessage, i: int) -> dict[str, ToolCall]:

@@ -112,7 +112,8 @@ def test_text_completions(client):
     ("fields", "status", "words"),
     [
         ({"n": 2}, 400, "'n'"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools"),
+        ({"tools": [{"type": "web_search"}]}, 400, "web_search"),
+        ({"tool_choice": "required"}, 400, "tool_choice"),
         ({"response_format": {"type": "xml"}}, 400, "response_format"),
         ({"logprobs": True}, 400, "logprobs"),
         ({"temperature": 9}, 400, "temperature"),
