@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -22,6 +23,7 @@ ANY_OBJECT = {"type": "object"}
 OPTIONS = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 """One way to write each value: a small model with free whitespace writes little else."""
 END = 0
+KEPT = 8  # compiled grammars
 LONGEST_PLAN = 512  # tokens; a schema whose shortest answer is longer is refused
 NEAR = 64  # tokens: nearer to the limit than four plans and this, every pick looks for a plan
 OPENERS = frozenset(b'{[:,"')  # only such a token, or a pattern, can make the way out longer
@@ -36,6 +38,7 @@ class Grammars:
         """tokens: by id, entry 0 is the end of text. vocab: rows of the model's logits, at least as many."""
         self.tokens, self.vocab, self._encode = tokens, vocab, encode
         self._lock = threading.Lock()
+        self._compiled: OrderedDict[str, Grammar] = OrderedDict()  # a client sends the same again and again
 
     def compile(self, schema: object, *, lenient: bool = False) -> Grammar:
         """Raises RequestError 400 with llguidance's reason for a schema that is wrong or that it cannot enforce.
@@ -52,14 +55,20 @@ class Grammars:
         """A grammar in llguidance's dialect of Lark, JSON in it as `json_rule` writes it. Raises RequestError."""
         import llguidance
 
-        try:
-            with self._lock:
+        with self._lock:
+            if known := self._compiled.get(grammar):
+                self._compiled.move_to_end(grammar)
+                return known
+            try:
                 matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
-        except (ValueError, RecursionError) as error:
-            raise _refused(error) from error
-        if matcher.is_error():
-            raise _refused(_reason(matcher.get_error()))
-        return Grammar(matcher, self)
+            except (ValueError, RecursionError) as error:
+                raise _refused(error) from error
+            if matcher.is_error():
+                raise _refused(_reason(matcher.get_error()))
+            made = self._compiled[grammar] = Grammar(matcher, self)
+            if len(self._compiled) > KEPT:
+                self._compiled.popitem(last=False)
+            return made
 
     def encode(self, text: bytes) -> list[int]:
         """Text as tokens of this vocabulary."""

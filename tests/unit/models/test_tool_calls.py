@@ -1,4 +1,4 @@
-"""Tool calls in a reply's text: they come back as they were meant, broken ones stay text, and nobody's text forges one."""
+"""Tool calls in a reply's text: they come back as they were meant, broken ones stay text, and no text forges one."""
 
 import json
 
