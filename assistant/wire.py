@@ -114,6 +114,7 @@ class ChatCompletionRequest(CompletionBase, kw_only=True):
     tools: list[Any] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    functions: list[Any] | None = None  # how OpenAI's clients said it before tools: refused
     response_format: dict[str, Any] | None = None
     think: bool | None = None  # extension: RWKV G1's think mode
 

@@ -12,7 +12,7 @@ import numpy as np
 from assistant.errors import RequestError
 from assistant.models.tool_calls import END as CLOSED
 from assistant.models.tool_calls import MARKER, first_call
-from assistant.session.constrained import END, Bound, Grammar, Grammars, json_rule
+from assistant.session.constrained import END, Bound, Grammar, Grammars, answer_rule, json_rule
 from assistant.session.tools import Tool, Toolbox
 from assistant.session.transcript import ChatTemplate, reply_prefix
 
@@ -31,25 +31,35 @@ class Calling:
 
 
 def calling(
-    toolbox: Toolbox | None, grammars: Grammars, template: ChatTemplate, max_tokens: int, think: bool | None
+    toolbox: Toolbox | None,
+    grammars: Grammars,
+    template: ChatTemplate,
+    max_tokens: int,
+    think: bool | None,
+    schema: object | None = None,
 ) -> Calling:
-    """Takes a while for many tools: call it aside. Raises RequestError 400 for schemas that cannot be kept."""
+    """Takes a while for many tools: call it aside. `schema`: what words are held to, where the model may say any.
+
+    Raises RequestError 400 for schemas that cannot be kept.
+    """
     if toolbox is None or toolbox.mode == "none":
         return Calling()
     if toolbox.mode == "auto" and not template.calls_tools:
         return Calling(notes=["the tools were left out: this model was not trained to call any; "
                               'tool_choice "required", or a function named there, forces a valid call'])  # fmt: skip
     functions = [tool.function for tool in toolbox.tools] if template.calls_tools else []
-    parallel = toolbox.parallel and template.calls_tools
-    forced = toolbox.mode == "required"
+    parallel, forced = toolbox.parallel and template.calls_tools, toolbox.mode == "required"
     prefix = _opening(toolbox.callable) if forced else ""
-    grammar = _compile(grammars, toolbox.callable, prefix, parallel)
-    suffix = "" if parallel else CLOSING
-    constraint: Bound = (
-        grammar.constraint(max_tokens, f" {prefix}", suffix)
-        if forced
-        else LazyCalls(grammar, grammars, reply_prefix(template, think), suffix)
-    )
+    answer = answer_rule(schema) if schema is not None and not forced else ""
+    grammar = _compile(grammars, toolbox.callable, call_grammar(toolbox.callable, prefix or MARKER, parallel, answer))
+    suffix = "" if parallel or answer else CLOSING
+    constraint: Bound
+    if answer:
+        constraint = grammar.constraint(max_tokens)
+    elif forced:
+        constraint = grammar.constraint(max_tokens, f" {prefix}", suffix)
+    else:
+        constraint = LazyCalls(grammar, grammars, reply_prefix(template, think), suffix)
     notes = _unkept(grammars, toolbox.callable) if grammar.warnings else []
     return Calling(functions, constraint, reads=True, notes=notes)
 
@@ -60,26 +70,33 @@ def _opening(tools: Sequence[Tool]) -> str:
     return f'{MARKER}\n{{"name":{name}'
 
 
-def call_grammar(tools: Sequence[Tool], written: str, parallel: bool) -> str:
+def call_grammar(tools: Sequence[Tool], written: str, parallel: bool, answer: str = "") -> str:
     """Calls of these tools in llguidance's Lark, after what is written already: MARKER at least.
 
     Without `parallel` the text ends with the arguments: what closes a call is no choice, so nobody has to decode it.
+    With `answer`, the rule of another answer than a call, nothing is written yet and the grammar has all of the text.
     """
     whole = [f'\n{{"name": "{tool.name}", "arguments": ' for tool in tools]
     done = len(written.removeprefix(MARKER))
     pick = lambda skip: " | ".join(f"{json.dumps(head[skip:])} args{i}" for i, head in enumerate(whole))  # noqa: E731
     rules = [f"args{i}: {json_rule(tool.parameters, lenient=not tool.strict)}" for i, tool in enumerate(tools)]
     rules.append(f"first: {pick(done)}")
-    if not parallel:
-        return "\n".join(["start: first", *rules, ""])
-    closing, opening, end = (json.dumps(text) for text in (CLOSING, f"\n{MARKER}", "\n\n"))
-    start = f"start: first {closing} ({opening} call {closing}){{0,{MAX_CALLS - 1}}} {end}?"
-    return "\n".join([start, *rules, f"call: {pick(0)}", ""])
+    calls = "first"
+    if parallel or answer:
+        calls += f" {json.dumps(CLOSING)}"
+    if parallel:
+        again, end = json.dumps(f"\n{MARKER}"), json.dumps("\n\n")
+        calls += f" ({again} call {json.dumps(CLOSING)}){{0,{MAX_CALLS - 1}}} {end}?"
+        rules.append(f"call: {pick(0)}")
+    if answer:
+        calls = f'" "? (answer | {json.dumps(MARKER)} {calls})'
+        rules.append(f"answer: {answer}")
+    return "\n".join([f"start: {calls}", *rules, ""])
 
 
-def _compile(grammars: Grammars, tools: Sequence[Tool], prefix: str, parallel: bool) -> Grammar:
+def _compile(grammars: Grammars, tools: Sequence[Tool], text: str) -> Grammar:
     try:
-        return grammars.compile_grammar(call_grammar(tools, prefix or MARKER, parallel))
+        return grammars.compile_grammar(text)
     except RequestError:
         for tool in tools:  # whose schema is it?
             try:

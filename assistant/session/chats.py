@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from assistant import wire
 from assistant.config import Sampling
-from assistant.engine import Engine, Generation
+from assistant.engine import Constraint, Engine, Generation
 from assistant.errors import AssistantError, HistoryError, RequestError
 from assistant.history import Checkpoint, Checkpoints, History
 from assistant.history.state_file import Conversation, PastTurn, read_state, write_state
 from assistant.meter import Meter
-from assistant.session.constrained import Bound
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
 from assistant.session.text import reply_text_of
@@ -151,7 +150,7 @@ class Chats:
     # --- writing ---
 
     def send(
-        self, chat_id: str, request: wire.SendMessage, client: str = "", constraint: Bound | None = None
+        self, chat_id: str, request: wire.SendMessage, client: str = "", constraint: Constraint | None = None
     ) -> tuple[wire.Started, Reply]:
         """Store a user turn, then start its reply. The turn is on disk when this returns."""
         chat = self._history.chat(chat_id)
@@ -175,7 +174,7 @@ class Chats:
         return self._start(chat, user, reply, request, generation)
 
     def regenerate(
-        self, chat_id: str, request: wire.Regenerate, client: str = "", constraint: Bound | None = None
+        self, chat_id: str, request: wire.Regenerate, client: str = "", constraint: Constraint | None = None
     ) -> tuple[wire.Started, Reply]:
         """Another reply to a user message (default: the last one of the branch), beside its earlier ones."""
         chat = self._history.chat(chat_id)
@@ -197,7 +196,7 @@ class Chats:
                 "a reply is being written in this chat", status=409, code="busy", hint="wait for it, or cancel it first"
             )
 
-    def _checked(self, request: wire.SamplingFields, client: str, constraint: Bound | None) -> Generation:
+    def _checked(self, request: wire.SamplingFields, client: str, constraint: Constraint | None) -> Generation:
         """Everything of the request that can be wrong is checked before anything is stored."""
         stop_strings(request)
         self._engine.require_room(client)

@@ -95,13 +95,12 @@ class Completions:
         """How a reply may call these tools, or what bounds it to a schema. Raises RequestError 400."""
         limit = token_limit(request, self._sampling, self._speaker.max_reply_tokens)
         template = self._speaker.template
-        made = await asyncio.to_thread(calling, toolbox, self._grammars, template, limit, think)
+        made = await asyncio.to_thread(calling, toolbox, self._grammars, template, limit, think, schema)
         if made.constraint is None:
             return replace(made, constraint=await self.constraint(request, schema))
-        _refuse(schema is not None, "response_format", 'tools may be called; "tool_choice": "none" forbids that')
         if made.constraint.marker is None:
-            _refuse(stop_strings(request), "stop", "a call that must be made ends by itself")
-            _refuse(think and template.thinks, "think", "a call that must be made has no thought")
+            _refuse(stop_strings(request), "stop", "the grammar says where the answer ends")
+            _refuse(think and template.thinks, "think", "an answer that is bounded from its first word has no thought")
         return made
 
     def chat(
@@ -112,6 +111,7 @@ class Completions:
         functions: Sequence[dict[str, Any]] = (),
     ) -> Reply:
         """`functions`: told to the model. Raises RequestError for what we do not do, rather than ignoring it."""
+        _refuse(request.functions, "functions", 'they are "tools" now, each {"type": "function", "function": ...}')
         system, turns = conversation(request.messages)
         template = self._speaker.template
         bound = constraint is not None and constraint.marker is None

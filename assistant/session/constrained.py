@@ -45,11 +45,7 @@ class Grammars:
 
         `lenient`: words of a schema that it does not know bound nothing; the grammar's `warnings` name them.
         """
-        if schema is True:
-            schema = {}
-        if not isinstance(schema, dict):
-            raise _refused("a schema is a JSON object")
-        return self.compile_grammar(f'start: " "? json\njson: {json_rule(schema, lenient=lenient)}\n')
+        return self.compile_grammar(f'start: " "? json\njson: {answer_rule(schema, lenient=lenient)}\n')
 
     def compile_grammar(self, grammar: str) -> Grammar:
         """A grammar in llguidance's dialect of Lark, JSON in it as `json_rule` writes it. Raises RequestError."""
@@ -100,6 +96,15 @@ class Grammars:
 def json_rule(schema: dict[str, Any], *, lenient: bool = False) -> str:
     """The right side of a grammar's rule for JSON that fits a schema, in one spelling."""
     return "%json " + json.dumps(schema | {"x-guidance": OPTIONS | {"lenient": lenient}})
+
+
+def answer_rule(schema: object, *, lenient: bool = False) -> str:
+    """The same for a schema that somebody has sent. Raises RequestError."""
+    if schema is True:
+        schema = {}
+    if not isinstance(schema, dict):
+        raise _refused("a schema is a JSON object")
+    return json_rule(schema, lenient=lenient)
 
 
 class Grammar:

@@ -114,6 +114,7 @@ def test_text_completions(client):
         ({"n": 2}, 400, "'n'"),
         ({"tools": [{"type": "web_search"}]}, 400, "web_search"),
         ({"tool_choice": "required"}, 400, "tool_choice"),
+        ({"functions": [{"name": "f"}]}, 400, "functions"),
         ({"response_format": {"type": "xml"}}, 400, "response_format"),
         ({"logprobs": True}, 400, "logprobs"),
         ({"temperature": 9}, 400, "temperature"),

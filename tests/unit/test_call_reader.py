@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,7 +45,7 @@ def test_letter_by_letter():
 def test_any_reply_in_any_pieces(reply, cuts):
     reply = reply.lstrip()  # as replies are
     at = sorted({0, len(reply), *(min(c, len(reply)) for c in cuts)})
-    text, calls, _ = read([reply[a:b] for a, b in zip(at, at[1:], strict=False)])
+    text, calls, _ = read([reply[a:b] for a, b in pairwise(at)])
     told = split_calls(reply)
     broken_off = len(calls) > len(told[1])
     assert broken_off or (text, calls) == told

@@ -134,6 +134,22 @@ def test_no_room_for_a_call():
     assert (split_calls(text), how.constraint.cut) == (("Well.\n<tool_call", []), True)
 
 
+@pytest.mark.parametrize("parallel", [True, False])
+def test_an_answer_that_fits_a_schema_or_a_call(parallel):
+    kinds = set()
+    for seed in range(8):
+        box = read_tools(tools(PERSON), "auto", parallel)
+        how = calling(box, BYTES, G1, 250, None, {"type": "array", "items": {"type": "integer"}})
+        text = said(how, BYTES, 250, noise(seed, []))
+        calls = check(text, [PERSON])
+        assert calls or all(isinstance(x, int) for x in json.loads(text))
+        assert len(calls) <= 1 or parallel
+        kinds.add(bool(calls))
+    assert kinds == {True, False}
+    forced = calling(read_tools(tools(PERSON), "required"), BYTES, G1, 250, None, {"type": "array"})
+    assert check(said(forced, BYTES, 250, noise(1, [])), [PERSON])
+
+
 def test_stop_strings_end_words_and_not_arguments():
     how = calling(read_tools(tools(PERSON), "auto"), BYTES, G1, 200, None)
     decode = lambda tokens: b"".join(BYTES.tokens[t] for t in tokens)  # noqa: E731

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assistant import wire
 from assistant.errors import RequestError
@@ -119,3 +123,23 @@ def test_what_does_not_fit_together(messages, words, hint):
     assert words in f"{error.value.what}: {error.value.why}"
     assert hint in (error.value.hint or "")
     assert error.value.code == "bad_messages"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4) | st.sampled_from(["function", "add", "object"]),
+    lambda x: st.lists(x, max_size=3) | st.dictionaries(
+        st.sampled_from(["type", "function", "name", "parameters", "id", "arguments", "tools", "mode"]), x, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@given(tools=st.lists(JSON, max_size=3), choice=JSON, flat=st.booleans())
+def test_whatever_is_sent_as_tools_is_read_or_refused(tools, choice, flat):
+    with suppress(RequestError):
+        read_tools(tools, choice, flat=flat)
+
+
+@given(calls=st.lists(JSON, max_size=3), key=st.none() | st.text(max_size=3))
+def test_whatever_is_sent_as_calls_is_read_or_refused(calls, key):
+    with suppress(RequestError):
+        conversation([said("user", "x"), said("assistant", tool_calls=calls), said("tool", "y", tool_call_id=key)])
