@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 
 import httpx
 import openai
@@ -132,6 +133,25 @@ def test_what_we_do_not_do_is_refused_by_name(client, fields, status, words):
         chat(client, **fields)
     assert error.value.status_code == status
     assert words in error.value.message
+
+
+def test_a_model_that_was_not_trained_to_call_says_so_and_can_be_made_to(client, running):
+    tool = {"name": "mood", "parameters": {"type": "object", "properties": {"mood": {"enum": ["glad", "sad"]}},
+                                           "required": ["mood"], "additionalProperties": False}}  # fmt: skip
+    tools, flat = [{"type": "function", "function": tool}], [{"type": "function", **tool}]
+    free, plain = chat(client, tools=tools), chat(client)
+    assert "not trained" in free.model_extra["tool_notes"][0]
+    assert "tool_notes" not in plain.model_extra
+    assert free.choices == plain.choices, "the tools are not even read"
+    assert list(chat(client, tools=tools, stream=True))[-1].model_extra["tool_notes"] == free.model_extra["tool_notes"]
+    (call,) = chat(client, tools=tools, tool_choice="required", max_tokens=60).choices[0].message.tool_calls
+    assert json.loads(call.function.arguments)["mood"] in ("glad", "sad")
+    said = client.responses.create(model="bytes", input="x", tools=flat, max_output_tokens=2)
+    assert "not trained" in said.model_extra["tool_notes"][0]
+    with running.http() as http:
+        asked = {"model": "bytes", "messages": ASK, "tools": tools, "options": {"num_predict": 2}}
+        last = http.post("/api/chat", json=asked).text.splitlines()[-1]
+        assert "not trained" in json.loads(last)["tool_notes"][0]
 
 
 def test_parts_developer_role_and_system_prompts_are_read(client):

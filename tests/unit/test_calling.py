@@ -22,7 +22,7 @@ from assistant.session.tools import read_tools
 from tests.unit.test_constrained import PERSON, SCHEMAS, TREE, _deeper
 
 LEAVES = st.sampled_from([{"type": "string", "maxLength": 3}, {"type": "integer"}, {"const": "ü\n"}, {"type": "null"},
-                          {"enum": ["</tool_call>", '"}}', "\\", "日本"]}, {"type": ["boolean", "number"]}])  # fmt: skip
+                          {"enum": ["</tool_call>", '"}}', "\\", "é日"]}, {"type": ["boolean", "number"]}])  # fmt: skip
 G1, WORLD = template_named("g1"), template_named("world")
 OBJECTS = [s for s in SCHEMAS.values() if s is not True and s.get("type") == "object"] + [TREE]
 MARKER = b"Well.\n<tool_call>"
@@ -101,8 +101,7 @@ def test_schemas_nobody_thought_of(schema, seed, limit, lazy):
     box = read_tools(tools(schema, PERSON), "auto" if lazy else "required", parallel=False)
     try:
         how = calling(box, BYTES, G1, limit, None)
-    except RequestError as error:
-        assert "schema" in str(error)
+    except RequestError:
         return
     text = said(how, BYTES, limit, noise(seed, [b + 1 for b in MARKER] if lazy else []))
     assert check(text, [schema, PERSON]) or how.constraint.cut or limit < len(MARKER)
