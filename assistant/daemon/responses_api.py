@@ -68,13 +68,13 @@ async def create(request: Request):
     asked.functions, asked.reads_calls, asked.tool_notes = how.functions, how.reads, how.notes
     if (constraint := how.constraint) and constraint.marker is None:
         sampling.think = None
-    messages, who = _messages(wanted.input), client(request, wanted.user)
+    said, who = messages(wanted.input), client(request, wanted.user)
     shape = ResponseShape(services.model.manifest.name, asked)
     if asked.store:
-        message, reply = services.responses.create(asked, messages, sampling, who, constraint)
+        message, reply = services.responses.create(asked, said, sampling, who, constraint)
         shape.id, shape.created = PREFIX + message.id, message.created_at
     else:
-        context = services.responses.context(asked, messages)
+        context = services.responses.context(asked, said)
         whole = wire.ChatCompletionRequest(
             messages=context, temperature=wanted.temperature, top_p=wanted.top_p, seed=wanted.seed,
             max_tokens=wanted.max_output_tokens, think=sampling.think,
@@ -136,23 +136,23 @@ def _schema(format: Any) -> object | None:
     return response_schema(format)
 
 
-def _messages(given: str | list[dict[str, Any]]) -> list[wire.ChatMessage]:
+def messages(given: str | list[dict[str, Any]]) -> list[wire.ChatMessage]:
     """The input as chat completions have it: calls are part of the assistant's message, results a tool's."""
     if isinstance(given, str):
         return [wire.ChatMessage(role="user", content=given)]
-    messages: list[wire.ChatMessage] = []
+    read: list[wire.ChatMessage] = []
     for i, item in enumerate(given):
         if item.get("type") == "function_call":
-            if not messages or messages[-1].role != "assistant":
-                messages.append(wire.ChatMessage(role="assistant"))
+            if not read or read[-1].role != "assistant":
+                read.append(wire.ChatMessage(role="assistant"))
             function = {"name": item.get("name"), "arguments": item.get("arguments", "{}")}
             call = {"id": item.get("call_id"), "type": "function", "function": function}
-            messages[-1].tool_calls = [*(messages[-1].tool_calls or []), call]
+            read[-1].tool_calls = [*(read[-1].tool_calls or []), call]
         elif item.get("type") == "function_call_output":
-            messages.append(_result(item, i))
+            read.append(_result(item, i))
         else:
-            messages.append(_message(item, i))
-    return messages
+            read.append(_message(item, i))
+    return read
 
 
 def _result(item: dict[str, Any], i: int) -> wire.ChatMessage:

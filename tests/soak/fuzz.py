@@ -245,8 +245,10 @@ REQUESTS = [wire.ChatCompletionRequest, wire.CompletionRequest, wire.SendMessage
 
 
 def _request(data: bytes, _path: Path) -> bool:
-    from assistant.session.completions import conversation
+    from assistant.daemon import ollama_tools, responses_api
+    from assistant.session.messages import conversation
     from assistant.session.sampling import sampling_params, stop_strings, token_limit
+    from assistant.session.tools import read_tools
 
     accepted = False
     for kind in REQUESTS:
@@ -260,7 +262,13 @@ def _request(data: bytes, _path: Path) -> bool:
             token_limit(request, config.Sampling())
             stop_strings(request)
         if isinstance(request, wire.ChatCompletionRequest):
+            read_tools(request.tools, request.tool_choice, request.parallel_tool_calls)
             conversation(request.messages)
+        if isinstance(request, ResponseRequest):
+            read_tools(request.tools, request.tool_choice, request.parallel_tool_calls, flat=True)
+            conversation(responses_api.messages(request.input))
+        if isinstance(request, OllamaChat):
+            conversation(ollama_tools.messages(request.messages))
     return accepted
 
 
@@ -270,6 +278,13 @@ def _requests() -> list[bytes]:
         b'"temperature":0.5,"seed":1,"stop":["x"],"max_tokens":5,"stream":true,"stream_options":{"include_usage":true}}',
         b'{"prompt":"abc","echo":true,"top_p":0.5,"stop":"y"}',
         b'{"input":[{"role":"user","content":"a"}],"text":{"format":{"type":"text"}},"metadata":{"a":"b"}}',
+        b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"id":"c","type":"function",'
+        b'"function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"[1]"}],"tools":[{"type":'
+        b'"function","function":{"name":"f","parameters":{"type":"object"}}}],"tool_choice":"auto"}',
+        b'{"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output",'
+        b'"call_id":"c","output":"1"}],"tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"f"}}',
+        b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":'
+        b'{"a":1}}}]},{"role":"tool","tool_name":"f","content":"1"}],"tools":[]}',
         b'{"content":"hello","parent_id":"abc","root":false,"think":true}',
     ]
 
