@@ -232,6 +232,7 @@ class SendMessage(SamplingFields, kw_only=True):
     parent_id: str | None = None
     root: bool = False  # True: parent is the chat's root (edit of the very first message)
     think: bool | None = None
+    skills: bool = True  # False: the model answers, whatever a skill would have said
 
 
 class Regenerate(SamplingFields):
@@ -239,6 +240,7 @@ class Regenerate(SamplingFields):
 
     message_id: str | None = None
     think: bool | None = None
+    skills: bool = True  # False: the model answers, whatever a skill would have said
 
 
 class Nothing(Wire):
@@ -400,6 +402,20 @@ class Revision(Wire):
 
     revision: int
     chat: Chat | None = None
+
+
+# --- /v1/skills ----------------------------------------------------------------------------------------------
+
+
+class SkillView(Wire):
+    """A skill as the daemon has it."""
+
+    name: str
+    help: str
+    examples: list[str]
+    on: bool
+    why_off: str = ""  # switched off, or what is wrong with a plug-in
+    plugin: str = ""  # the distribution that brings it; empty for ours
 
 
 # --- /v1/plan ------------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
 from assistant.session.constrained import Grammars
 from assistant.session.responses import Responses
+from assistant.skills.registry import Registry
 from assistant.solver.problem import Option
 from backends.base import Backend, BackendUnavailable, Workload
 
@@ -65,6 +66,7 @@ class Services:
             paths.checkpoints_dir() if keep else None, self.model.weights.config, self._state_key(),
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
+        self.skills = Registry(config.skills)
         self.metrics, self.energy = Metrics(), EnergyMeter()
         self.read_bandwidth: bandwidth.Reading | None = None
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
@@ -107,7 +109,8 @@ class Services:
                         prefill_chunk=self.config.daemon.prefill_chunk,
                         max_queue=self.config.daemon.max_queue, probe=lambda: self.backend.probe())  # fmt: skip
         speaker = self._speaker()
-        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered)
+        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered,
+                           self.skills, self.status)  # fmt: skip
         tokenizer = self.model.tokenizer
         grammars = Grammars(tokenizer.tokens, self.model.weights.config.vocab, tokenizer.encode)
         self.completions = Completions(engine, speaker, self.config.sampling, grammars, self._api_answered)
