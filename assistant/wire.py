@@ -418,6 +418,34 @@ class SkillView(Wire):
     plugin: str = ""  # the distribution that brings it; empty for ours
 
 
+class SkillList(Wire):
+    data: list[SkillView]
+
+
+class Reminder(Wire):
+    """Something to be told at a time. Once told it is kept for a while, so that nobody misses it."""
+
+    id: int
+    text: str
+    kind: Literal["timer", "alarm", "reminder"]
+    due_at: float  # when next, Unix seconds
+    when: str  # the same in words, in the zone of the machine that keeps it
+    repeats: str = ""  # in words; empty: once
+    fired_at: float | None = None  # when it was told last
+    late_s: float | None = None  # how late that was; None: in time
+    done: bool = False  # told, and it does not come again
+
+
+class ReminderList(Wire):
+    data: list[Reminder]
+
+
+class NewReminder(Wire):
+    """`text` is a sentence such as a chat understands: "remind me to call Ann at 6 pm"."""
+
+    text: str
+
+
 # --- /v1/plan ------------------------------------------------------------------------------------------------
 
 

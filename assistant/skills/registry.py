@@ -13,11 +13,21 @@ from pathlib import Path
 
 from assistant import config, paths, wire
 from assistant.errors import ConfigError, SkillError
+from assistant.skills.abilities import Abilities
 from assistant.skills.base import Context, Skill
 from assistant.skills.zones import local_zone
 
 GROUP = "assistant.skills"
-OURS = ()  # name -> where; the strictest grammars first
+OURS = (
+    ("clock", "assistant.skills.clock:Clock"),
+    ("calculator", "assistant.skills.calculator:Calculator"),
+    ("units", "assistant.skills.units:Units"),
+    ("reminders", "assistant.skills.reminders:Reminders"),
+    ("notes", "assistant.skills.notes:Notes"),
+    ("system", "assistant.skills.system:System"),
+    ("dictionary", "assistant.skills.dictionary:Dictionary"),
+    ("abilities", "assistant.skills.abilities:Abilities"),
+)  # name -> where; the strictest grammars first
 LAST = ()  # asked after the plug-ins
 PLUGIN_LIMIT_S = 1.0
 TEXT_LIMIT_CHARS = 2000
@@ -55,6 +65,9 @@ class Registry:
         self.entries += [_plugin(entry, taken) for entry in found]
         self.entries += [_ours(*pair) for pair in LAST]
         self.off(settings)
+        for entry in self.entries:
+            if isinstance(entry.skill, Abilities):
+                entry.skill.views = self.views
 
     def off(self, settings: config.Skills) -> None:
         """Silence what the settings silence."""

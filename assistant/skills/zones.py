@@ -6,7 +6,9 @@ import os
 from datetime import datetime, tzinfo
 from functools import cache
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
+
+from assistant.errors import SkillError
 
 LOCALTIME = Path("/etc/localtime")
 
@@ -31,3 +33,54 @@ def _zone(name: str | None) -> tzinfo:
     except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         pass
     return datetime.now().astimezone().tzinfo
+
+
+ALIASES = {  # names that people say and the database has no file for
+    "utc": "UTC", "gmt": "Etc/GMT", "new york city": "America/New_York", "nyc": "America/New_York",
+    "washington": "America/New_York", "washington dc": "America/New_York", "boston": "America/New_York",
+    "miami": "America/New_York", "atlanta": "America/New_York", "philadelphia": "America/New_York",
+    "san francisco": "America/Los_Angeles", "la": "America/Los_Angeles", "seattle": "America/Los_Angeles",
+    "las vegas": "America/Los_Angeles", "san diego": "America/Los_Angeles", "california": "America/Los_Angeles",
+    "texas": "America/Chicago", "houston": "America/Chicago", "dallas": "America/Chicago",
+    "austin": "America/Chicago", "new orleans": "America/Chicago", "salt lake city": "America/Denver",
+    "montreal": "America/Toronto", "ottawa": "America/Toronto", "calgary": "America/Edmonton",
+    "rio": "America/Sao_Paulo", "rio de janeiro": "America/Sao_Paulo", "brasilia": "America/Sao_Paulo",
+    "beijing": "Asia/Shanghai", "peking": "Asia/Shanghai", "shenzhen": "Asia/Shanghai", "china": "Asia/Shanghai",
+    "mumbai": "Asia/Kolkata", "delhi": "Asia/Kolkata", "new delhi": "Asia/Kolkata", "bangalore": "Asia/Kolkata",
+    "india": "Asia/Kolkata", "osaka": "Asia/Tokyo", "kyoto": "Asia/Tokyo", "japan": "Asia/Tokyo",
+    "korea": "Asia/Seoul", "hanoi": "Asia/Ho_Chi_Minh", "saigon": "Asia/Ho_Chi_Minh", "kyiv": "Europe/Kiev",
+    "germany": "Europe/Berlin", "munich": "Europe/Berlin", "hamburg": "Europe/Berlin", "frankfurt": "Europe/Berlin",
+    "cologne": "Europe/Berlin", "france": "Europe/Paris", "lyon": "Europe/Paris", "italy": "Europe/Rome",
+    "milan": "Europe/Rome", "spain": "Europe/Madrid", "barcelona": "Europe/Madrid", "england": "Europe/London",
+    "uk": "Europe/London", "the uk": "Europe/London", "scotland": "Europe/London", "edinburgh": "Europe/London",
+    "manchester": "Europe/London", "ireland": "Europe/Dublin", "switzerland": "Europe/Zurich",
+    "geneva": "Europe/Zurich", "bern": "Europe/Zurich", "greece": "Europe/Athens", "austria": "Europe/Vienna",
+    "sweden": "Europe/Stockholm", "norway": "Europe/Oslo", "finland": "Europe/Helsinki",
+    "denmark": "Europe/Copenhagen", "poland": "Europe/Warsaw", "cape town": "Africa/Johannesburg",
+    "hawaii": "Pacific/Honolulu", "new zealand": "Pacific/Auckland", "wellington": "Pacific/Auckland",
+    "canberra": "Australia/Sydney", "abu dhabi": "Asia/Dubai", "st petersburg": "Europe/Moscow",
+}  # fmt: skip
+REGIONS = ("Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
+
+
+def find(place: str) -> tuple[str, ZoneInfo] | None:
+    """(name as it is written, zone) of a city, or None. Cities are the names of the zones and a list of ours."""
+    key = " ".join(place.lower().replace(".", "").split())
+    zone = ALIASES.get(key) or _cities().get(key.replace("-", " ")) or _cities().get(key.removeprefix("the "))
+    if zone is None:
+        return None
+    try:
+        found = ZoneInfo(zone)
+    except (KeyError, OSError, ValueError):
+        raise SkillError(f"the time in {place} cannot be told", why="this machine has no time zone database",
+                         hint="install the package tzdata") from None  # fmt: skip
+    if key in ALIASES:
+        return (key.upper() if len(key) < 4 else key.title()), found
+    return zone.rpartition("/")[2].replace("_", " "), found
+
+
+@cache
+def _cities() -> dict[str, str]:
+    """City -> zone: "new york" -> "America/New_York"."""
+    names = sorted(name for name in available_timezones() if name.partition("/")[0] in REGIONS)
+    return {name.rpartition("/")[2].replace("_", " ").replace("-", " ").lower(): name for name in names}
