@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assistant import paths, proofs, seccomp, silence, wire
 from assistant.config import Config
+from assistant.daemon.bell import Bell
 from assistant.daemon.replan import Follower
 from assistant.daemon.resident import Resident
 from assistant.engine import Engine
@@ -30,7 +31,8 @@ from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
 from assistant.session.constrained import Grammars
 from assistant.session.responses import Responses
-from assistant.skills.registry import Registry
+from assistant.session.skilled import BACKEND as SKILL
+from assistant.skills.registry import REMINDERS, Registry
 from assistant.solver.problem import Option
 from backends.base import Backend, BackendUnavailable, Workload
 
@@ -67,10 +69,12 @@ class Services:
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
         self.skills = Registry(config.skills)
+        self.bell = Bell(self.skills.folder(REMINDERS))
         self.metrics, self.energy = Metrics(), EnergyMeter()
         self.read_bandwidth: bandwidth.Reading | None = None
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
         self._background: list[asyncio.Task] = []
+        self._ringing: asyncio.Task | None = None
         self._engine: Engine | None = None
         self.damage: str | None = None
         self.stopping = False
@@ -104,6 +108,8 @@ class Services:
 
     async def start(self) -> None:
         """Load the weights, then open for requests and begin to follow the policy."""
+        if self.skills.is_on(REMINDERS):  # they need no model, and one may be due
+            self._ringing = asyncio.create_task(self.bell.run())
         await self._load()
         engine = Engine(self.backend, max_batch=self.follower.active.settings["batch"],
                         prefill_chunk=self.config.daemon.prefill_chunk,
@@ -150,6 +156,8 @@ class Services:
         self._background[0] = asyncio.create_task(self._learn_the_wall())
 
     async def _chat_answered(self, cost: wire.Cost, finish_reason: wire.FinishReason) -> None:
+        if cost.backend == SKILL:
+            self.bell.look()
         self.metrics.answer(cost, "chat", finish_reason)  # its message keeps the cost, and its day is told by that
 
     async def _api_answered(self, cost: wire.Cost, finish_reason: wire.FinishReason) -> None:
@@ -277,13 +285,14 @@ class Services:
     async def drain(self, limit_s: float, hurry: Callable[[], bool]) -> None:
         """Take no new work; return when all replies under way are finished, the time is over or `hurry` says so."""
         self.stopping = True
+        await self.bell.close()
         until = time.monotonic() + limit_s
         while self._engine and any(self._engine.load) and time.monotonic() < until and not hurry():
             await asyncio.sleep(DRAIN_LOOK_S)
 
     async def close(self) -> None:
         """Stop writing, store what there is, give everything back."""
-        for task in self._background:
+        for task in (*self._background, *filter(None, [self._ringing])):
             task.cancel()
         self.follower.feedback.save()
         if self._engine:

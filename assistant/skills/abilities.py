@@ -9,7 +9,8 @@ from assistant.skills.base import Context
 from assistant.skills.language import Rules, said
 
 RULES = Rules(
-    list=r"what can you do(?: for me)?|what (?:skills|abilities) do you have|(?:list|show)(?: me)?(?: all)?(?: your| the)?"
+    list=r"what can you do(?: for me)?|what (?:skills|abilities) do you have|(?:list|show)(?: me)?(?: all)?(?: your"
+    r"| the)?"
     r" (?:skills|abilities)|what are your (?:skills|abilities)|what (?:can|could|may) i ask(?: you)?(?: for| about)?"
     r"|what are you able to do",
 )  # fmt: skip

@@ -1,11 +1,11 @@
 """A small parser of arithmetic in signs and words, exact wherever the result is rational, bounded whatever is typed.
 
-    sum     = product { ("+" | "-") product }            a + 15 % is a with 15 % of itself
-    product = sign { ("*" | "/" | "mod" | "of" | "off") sign }
-    sign    = "-" sign | power
-    power   = postfix [ "^" sign ]
-    postfix = atom { "!" | "%" | "degrees" | "squared" | "cubed" }
-    atom    = number | constant | function atom | "(" sum ")"
+sum     = product { ("+" | "-") product }            a + 15 % is a with 15 % of itself
+product = sign { ("*" | "/" | "mod" | "of" | "off") sign }
+sign    = "-" sign | power
+power   = postfix [ "^" sign ]
+postfix = atom { "!" | "%" | "degrees" | "squared" | "cubed" }
+atom    = number | constant | function atom | "(" sum ")"
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from assistant.skills.language import DIGITS, NUMBER, number
 MAX_BITS = 12_000  # of a result: 3,600 digits, written in microseconds
 MAX_TOKENS, MAX_DEPTH, MAX_FACTORIAL = 200, 40, 1000
 EXACT_DIGITS = 40  # longer whole numbers are rounded when shown
-FUNCTIONS = {"sqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "ln", "log", "log2", "exp", "abs", "factorial",
-             "round", "floor", "ceil"}  # fmt: skip
+FUNCTIONS = {"sqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "ln", "log", "log2", "exp", "abs",
+             "factorial", "round", "floor", "ceil"}  # fmt: skip
 CONSTANTS = {"pi": math.pi, "π": math.pi, "tau": math.tau, "e": math.e}
 PORTIONS = {"half": 2, "third": 3, "quarter": 4, "fifth": 5, "tenth": 10}
 _WORDS = [  # (pattern, token); longer ones first
@@ -75,7 +75,9 @@ def tokens(text: str) -> list[tuple[str, object]]:
         elif kind == "function":
             found.append(("function", word.lower()))
         else:
-            token = _WORDS[int(kind[1:])][1] or {"s": "sin", "c": "cos", "t": "tan"}[word.lower().replace("the ", "")[0]]
+            token = (
+                _WORDS[int(kind[1:])][1] or {"s": "sin", "c": "cos", "t": "tan"}[word.lower().replace("the ", "")[0]]
+            )
             found.append(("function", token) if token in FUNCTIONS else (token, None))
     return found
 
@@ -276,10 +278,7 @@ def _root(n: Fraction | float, degree: int) -> Fraction | float:
 
 
 def _whole_root(n: int, degree: int) -> int | None:
-    if degree == 2:
-        root = math.isqrt(n)
-    else:
-        root = round(math.pow(n, 1 / 3)) if n.bit_length() < 150 else 0
+    root = math.isqrt(n) if degree == 2 else round(math.pow(n, 1 / 3)) if n.bit_length() < 150 else 0
     return root if root**degree == n else None
 
 
@@ -309,7 +308,7 @@ def _too_large() -> SkillError:
 
 
 def show(value: Fraction | float) -> str:
-    """"= 12", "= 1/3 ≈ 0.333333333333", "≈ 1.41421356237": exact and rounded do not look alike."""
+    """ "= 12", "= 1/3 ≈ 0.333333333333", "≈ 1.41421356237": exact and rounded do not look alike."""
     if isinstance(value, float):
         return f"≈ {_rounded(value)}"
     n, d = value.numerator, value.denominator

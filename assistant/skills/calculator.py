@@ -16,7 +16,8 @@ _LEAD = re.compile(
 )  # fmt: skip
 _END = re.compile(r" *(?:=|equals?|make|is)$", re.I)
 _STARTS = re.compile(r"(?:the )?(?:remainder|sum|product|difference|add|subtract|multiply|divide|what|square|cube|sine"
-                     r"|cosine|tangent|factorial|[a-z]{2,9} ?\(|[\d.(+√∛π-]|half|third|quarter|a |an |one[ -](?:half|third)"
+                     r"|cosine|tangent|factorial|[a-z]{2,9} ?\(|[\d.(+√∛π-]|half|third|quarter|a |an |one[ -](?:half"
+                     r"|third)"
                      rf"|{NUMBER}\b|pi\b|minus |sqrt|cbrt|log|ln|sin|cos|tan|exp|abs|e\b)", re.I)  # fmt: skip
 _N = rf"-?{NUMBER}"
 _SHARE_OF = re.compile(rf"what (?:percent|percentage) of (?P<whole>{_N}) is (?P<part>{_N})", re.I)

@@ -25,12 +25,14 @@ RULES = Rules(
     r"|which time ?zone (?:am i|are we) in)",
     date_now=r"(?:what(?:'s| is) (?:the date|today's date|the date today|the current date|the date of today)"
     r"|what date is it(?: today)?|(?:the )?(?:current|today's) date|what(?:'s| is) (?:the )?day today"
-    r"|(?:what|which) (?:day|weekday|day of the week) is (?:it|today)(?: today)?|what day of the week it is|what day it is"
+    r"|(?:what|which) (?:day|weekday|day of the week) is (?:it|today)(?: today)?|what day of the week it is"
+    r"|what day it is"
     r"|the date|the date today)",
     month=r"(?:what|which) month (?:is it|are we in|is this)",
     year=r"(?:what|which) year (?:is it|are we in|is this)",
     weekday=rf"(?:what|which|on what|on which) (?:day|weekday|day of the week|date) (?:is|was|will|does|did)"
-    rf"(?: be)?(?: it)?(?: on)?(?: the)? ?(?P<day>{DAY})(?: be| fall(?: on)?| fall)?(?: (?P<year>this year|next year))?",
+    rf"(?: be)?(?: it)?(?: on)?(?: the)? ?(?P<day>{DAY})(?: be| fall(?: on)?| fall)?(?: (?P<year>this year"
+    rf"|next year))?",
     date_of=rf"what{_BE} date (?:of |on |for )?(?P<day>{DAY})|when is (?P<feast>(?:christmas|easter|new year's eve"
     r"|good friday|halloween)(?: \d{4})?(?: (?:this|next) year)?)",
     date_from=rf"(?:what (?:date|day|weekday)(?: of the week)? (?:is|will be|will it be|is it)"
@@ -40,13 +42,15 @@ RULES = Rules(
     date_ago=rf"(?:what (?:date|day|weekday) was (?:it )?|what was the (?:date|day) )(?P<span>{SPAN}) ago",
     until=rf"(?:how (?:many {_COUNT}|long)(?: (?:are (?:there|left)|is it|do we have|left))*"
     rf"|(?P<bare>days|weeks)) (?:until|till|til|to|before) (?P<day>{DAY})",
-    since=rf"how (?:many {_COUNT}|long)(?: (?:are there|have passed|is it|has it been|ago was))*(?: since)? (?P<day>{DAY})",
+    since=rf"how (?:many {_COUNT}|long)(?: (?:are there|have passed|is it|has it been"
+    rf"|ago was))*(?: since)? (?P<day>{DAY})",
     between=rf"how (?:many {_COUNT}|long)(?: (?:are there|are|is it|lie))? (?:between|from) (?P<day>{DAY})"
     rf" (?:and|to|until|till) (?P<to>{DAY})",
     week=r"(?:what(?:'s| is) the (?:(?:current|iso) )*(?:(?:calendar )?week(?: number)?)(?: (?:of the year|today|now))?"
     r"|(?:what|which) (?:(?:iso|calendar) )?week(?: number)?(?: of the year)? (?:is it|is this|are we in)"
     r"|(?:current )?(?:iso )?week number)",
-    week_of=rf"(?:what|which) (?:(?:iso|calendar) )?week(?: number)?(?: of the year)? (?:is|was)(?: on)? (?P<day>{DAY})",
+    week_of=rf"(?:what|which) (?:(?:iso|calendar) )?week(?: number)?(?: of the year)? (?:is"
+    rf"|was)(?: on)? (?P<day>{DAY})",
     leap=r"(?:is|was|will) (?P<year>\d{1,4})(?: be)? a leap ?year|is (?P<this>this year|it) a leap ?year",
     month_days=r"how many days (?:are(?: there)? in|does|has|did) (?P<month>[a-z]{3,9})(?:,? (?:of )?(?P<year>\d{4}))?"
     r"(?: have)?",

@@ -53,8 +53,8 @@ def _spelling(word: str) -> str:
         if shutil.which(command[0]):
             break
     else:
-        raise SkillError("no spelling dictionary is installed here",
-                         hint="install hunspell with hunspell-en-us, or aspell with aspell-en, from your distribution")  # fmt: skip
+        hint = "install hunspell with hunspell-en-us, or aspell with aspell-en, from your distribution"
+        raise SkillError("no spelling dictionary is installed here", hint=hint)
     lines = _run(command, f"^{word}\n").splitlines()[1:]  # the first tells the version; ^: the line is no command
     line = next((line for line in lines if line), "")
     if line[:1] in ("*", "+", "-"):

@@ -1,4 +1,4 @@
-"""How people put things: politeness and slips of the pen taken off, numbers and durations read, rules tried in order."""
+"""How people put things: politeness and slips of the pen taken off, numbers and durations read, rules in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ _LEAD = re.compile(
     r"(?:(?:tell me|know|let me know)(?=[ ,:]),?:? |do you (?:happen to )?know )?(?:please,? )?",
     re.I,
 )
-_TAIL = re.compile(r"(?:,? +(?:please|thanks|thank you|thx|for me|right now|(?<!from )now|at the moment|if you can))+$", re.I)
+_TAIL = re.compile(
+    r"(?:,? +(?:please|thanks|thank you|thx|for me|right now|(?<!from )now|at the moment|if you can))+$", re.I
+)
 _END = re.compile(r"(?:[\s?.]|(?<![\d)])!)+$")
 
 
@@ -78,10 +80,10 @@ class Rules:
 
 # --- numbers ---
 
-_SMALL = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-          " seventeen eighteen nineteen").split()  # fmt: skip
-UNITS = {word: n for n, word in enumerate(_SMALL)}
-TENS = {word: 10 * n for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
+UNITS = {word: n for n, word in enumerate([*_SMALL.split(), "seventeen", "eighteen", "nineteen"])}
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+TENS = {word: 10 * n for n, word in enumerate(_TENS.split(), 2)}
 TENS["fourty"] = 40
 SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 NUMBER_WORDS = frozenset((*UNITS, *TENS, *SCALES))
@@ -98,7 +100,7 @@ def number(text: str) -> Fraction | None:
         return Fraction(text.replace(",", ""))
     if re.fullmatch(r"an? dozen", text):
         return Fraction(12)
-    whole, point, digits = text.partition(" point ")
+    whole, _, digits = text.partition(" point ")
     tail = [UNITS.get(word, 10) for word in digits.split()]
     if any(digit > 9 for digit in tail):
         return None
@@ -152,7 +154,8 @@ SPAN = rf"(?:{_PART}(?:(?:,? and |, | )?{_PART})*)"
 TAIL_SPAN = rf"(?:{NUMBER}|half|an?)[ -](?:{_UNIT}|an hour|hour)(?:(?: and)? {NUMBER}[ -]{_UNIT})?"
 """The same before a noun: "5 minute timer"."""
 _SPLIT = re.compile(
-    rf"(?P<halves>{_HALVES})|(?<![a-z])(?P<n>{DIGITS}|(?:{NUMBER}|a couple of|a few|an?)(?=[ -]))(?P<h1> and a half)?[ -]*"
+    rf"(?P<halves>{_HALVES})|(?<![a-z])(?P<n>{DIGITS}|(?:{NUMBER}|a couple of|a few"
+    rf"|an?)(?=[ -]))(?P<h1> and a half)?[ -]*"
     rf"(?P<unit>{_UNIT})"
     rf"(?P<h2> and a half)?", re.I,
 )  # fmt: skip
@@ -161,7 +164,7 @@ _HALF_SECONDS = {"half an hour": 1800, "a half hour": 1800, "half a minute": 30,
 
 
 def span(text: str) -> Span | None:
-    """"1 hour and 30 minutes", "two weeks", "an hour and a half"; None for anything else, and for half a month."""
+    """ "1 hour and 30 minutes", "two weeks", "an hour and a half"; None for anything else, and for half a month."""
     if not re.fullmatch(SPAN, text, re.I):
         return None
     months, days, seconds = Fraction(0), Fraction(0), Fraction(0)

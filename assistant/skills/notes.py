@@ -24,7 +24,8 @@ ADD = Rules(
     to_notes=r"add (?P<text>.+) to my notes[.!]?",
 )  # fmt: skip
 RULES = Rules(
-    list=r"(?:show|list|read|display|give)(?: me)?(?: out)?(?: all)?(?: of)?(?: (?:my|the))? notes|(?:what are|what's in)"
+    list=r"(?:show|list|read|display|give)(?: me)?(?: out)?(?: all)?(?: of)?(?: (?:my|the))? notes|(?:what are"
+    r"|what's in)"
     r" my notes|what notes do i have|do i have any notes|my notes",
     find=r"(?:find|search|show)(?: me)?(?: for)?(?: in)?(?: (?:my|the|all))* notes?"
     r"(?: (?:about|with|on|for|containing|that mention))? (?P<words>(?!\d+$).+)",

@@ -29,6 +29,7 @@ OURS = (
     ("abilities", "assistant.skills.abilities:Abilities"),
 )  # name -> where; the strictest grammars first
 LAST = ()  # asked after the plug-ins
+REMINDERS = "reminders"
 PLUGIN_LIMIT_S = 1.0
 TEXT_LIMIT_CHARS = 2000
 """A longer text is something to work on, not something to do."""
@@ -113,6 +114,21 @@ class Registry:
                 if (answer := _asked(entry, text, context)) is not None:
                     return answer
         return None
+
+    def remind(self, text: str, now: datetime | None = None) -> wire.Reminder | None:
+        """Set a reminder by a sentence; None if it sets none. Raises SkillError."""
+        entry = next(entry for entry in self.entries if entry.name == REMINDERS)
+        if entry.why_off:
+            raise SkillError("reminders are switched off", why=entry.why_off)
+        with self._asking:
+            return entry.skill.remind(text, Context(now or datetime.now(local_zone()), self._root / entry.name))
+
+    def folder(self, name: str) -> Path:
+        """What a skill keeps."""
+        return self._root / name
+
+    def is_on(self, name: str) -> bool:
+        return any(entry.name == name and not entry.why_off for entry in self.entries)
 
 
 def _asked(entry: Entry, text: str, context: Context) -> wire.SkillAnswer | None:

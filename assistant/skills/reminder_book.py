@@ -13,6 +13,7 @@ from assistant import wire
 from assistant.errors import SkillError
 from assistant.skills import dates, files
 from assistant.skills.when import Repeat
+from assistant.skills.zones import local_zone
 
 FILE = "reminders.json"
 MOST = 1000
@@ -68,6 +69,12 @@ class ReminderBook:
 
     def pending(self) -> list[Entry]:
         return sorted((e for e in self.entries() if not e.done), key=lambda e: e.due_at)
+
+    def views(self, now: datetime | None = None) -> list[wire.Reminder]:
+        """What is to come, the next first; then what was told lately, the newest first."""
+        now = now or datetime.now(local_zone())
+        done = sorted((e for e in self.entries() if e.done), key=lambda e: -(e.fired_at or 0))
+        return [entry.view(now) for entry in (*self.pending(), *done)]
 
     def add(self, text: str, kind: Literal["timer", "alarm", "reminder"], due: datetime,
             repeat: Repeat | None = None) -> Entry:  # fmt: skip

@@ -16,23 +16,28 @@ LONGEST_TEXT = 500
 _SET = r"(?:set|start|create|make|add|give me|i need)(?: me)?"
 _TIMERS = r"(?:timers?|reminders?|alarms?)"
 RULES = Rules(
-    timer=rf"{_SET} (?:an? |the |my )?(?:new )?(?:(?P<name>[a-z]+(?: [a-z]+)?) )?timer (?:for|of|to|at)? ?(?P<span>{SPAN})"
-    rf"(?: (?:for|called|named) (?:the )?(?P<label>[\w ]{{1,60}}))?|(?:(?P<name2>[a-z]+) )?timer (?:for |of )?(?P<span2>{SPAN})"
-    rf"|(?:{_SET} )?(?:an? |the )?(?P<span3>{TAIL_SPAN}) timer(?: (?:for|called|named) (?:the )?(?P<label2>[\w ]{{1,60}}))?",
+    timer=rf"{_SET} (?:an? |the |my )?(?:new )?(?:(?P<name>[a-z]+(?: [a-z]+)?) )?timer (?:for|of|to"
+    rf"|at)? ?(?P<span>{SPAN})"
+    rf"(?: (?:for|called|named) (?:the )?(?P<label>[\w ]{{1,60}}))?|(?:(?P<name2>[a-z]+) )?timer (?:for "
+    rf"|of )?(?P<span2>{SPAN})"
+    rf"|(?:{_SET} )?(?:an? |the )?(?P<span3>{TAIL_SPAN}) timer(?: (?:for|called"
+    rf"|named) (?:the )?(?P<label2>[\w ]{{1,60}}))?",
     alarm=r"(?:set|create|make|add)(?: me)? (?:an? |the |my )?alarm(?: clock)? (?:for |at |to )?(?P<when>.+)"
     r"|wake me(?: up)? (?P<wake>(?:at|in|tomorrow|on|every|around) .+)",
     remind_to=r"remind me (?:again )?to (?P<what>.+)",
     remind_when=r"remind me (?P<at>(?:in|at|on|every|each|tomorrow|today|tonight|this|next|after|daily|noon"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b.*?)(?:,? (?:to|about|of|that(?: i have to)?)|:) (?P<what2>.+)",
     remind_of=r"remind me (?:about|of|that) (?P<thing>.+)",
-    set_reminder=rf"(?:set|create|add|make)(?: me)? (?:an? )?reminder (?:for |at |on )?(?P<when2>.+?)"
-    rf" (?:to|about|that) (?P<what3>.+)",
+    set_reminder=r"(?:set|create|add|make)(?: me)? (?:an? )?reminder (?:for |at |on )?(?P<when2>.+?)"
+    r" (?:to|about|that) (?P<what3>.+)",
     set_reminder_to=r"(?:set|create|add|make)(?: me)? (?:an? )?reminder (?:to|about) (?P<what4>.+)",
     list=rf"(?:(?:list|show|read)(?: me)?(?: all)?(?: of)? (?:my|the)|what are my)(?: active| pending)? {_TIMERS}"
-    rf"|(?:what|which) {_TIMERS} (?:do i have|are (?:set|running|active))|do i have any {_TIMERS}|my (?:reminders|timers)"
+    rf"|(?:what|which) {_TIMERS} (?:do i have|are (?:set|running|active))|do i have any {_TIMERS}|my (?:reminders"
+    rf"|timers)"
     r"|is there a timer running",
     left=r"how (?:much time|long) (?:is |do i have )?(?:left|remaining)(?: on)?(?: (?:my|the) timer)?(?<=timer)"
-    r"|how long (?:is|does) (?:my|the) timer(?: have)? (?:left|still running)|how much time does (?:my|the) timer have left",
+    r"|how long (?:is|does) (?:my|the) timer(?: have)? (?:left|still running)|how much time does (?:my"
+    r"|the) timer have left",
     cancel=rf"(?:cancel|stop|delete|remove|clear|turn off|kill)"
     rf" (?:(?P<all>all)(?: of)?(?: my| the)? {_TIMERS}|(?:my|the) (?P<all2>timers|reminders|alarms)"
     rf"|(?:the |my )?(?P<kind>timer|reminder|alarm)(?: (?:number |no\.? |#)?(?P<n>\d{{1,6}}))?"
@@ -67,6 +72,18 @@ class Reminders:
         except OverflowError:
             raise SkillError("that time is outside of the calendar") from None
         return answer and wire.SkillAnswer(skill=self.name, text=answer)
+
+    def remind(self, text: str, context: Context) -> wire.Reminder | None:
+        """Set one by a sentence that does nothing else; None for any other. Raises SkillError."""
+        found = RULES.match(said(text).text)
+        if not found or found[0] not in _ACTS - {"cancel"}:
+            return None
+        book = ReminderBook(context.store)
+        before = {entry.id for entry in book.entries()}
+        if self.answer(text, context) is None:
+            return None
+        entry = next(entry for entry in reversed(book.entries()) if entry.id not in before)
+        return entry.view(context.now)
 
     # --- setting ---
 

@@ -21,17 +21,20 @@ RULES = Rules(
     r"|how much battery (?:is left|do i have(?: left)?|is remaining)|is (?:the battery|it|my laptop) charging"
     r"|how full is (?:the|my) battery",
     disk=r"how much (?:free )?(?:disk|storage|hard drive|disc)(?: space)? (?:is (?:left|free|used|available)"
-    r"|do i have(?: left)?|is there)|(?:free |available )?disk (?:space|usage)(?: left)?|how full is (?:the|my) (?:disk|drive)"
+    r"|do i have(?: left)?|is there)|(?:free |available )?disk (?:space|usage)(?: left)?|how full is (?:the"
+    r"|my) (?:disk|drive)"
     r"|how much (?:free )?space is left on (?:the|my) (?:disk|drive)|storage usage",
     memory=r"how much (?:free )?(?:memory|ram) (?:is (?:left|free|used|available|in use)|do i have(?: left)?|is there"
-    r"|does (?:this|my) (?:computer|machine) have)|(?:free |available )?(?:memory|ram) usage|(?:free|available) (?:memory|ram)",
+    r"|does (?:this|my) (?:computer|machine) have)|(?:free |available )?(?:memory|ram) usage|(?:free"
+    r"|available) (?:memory|ram)",
     load=r"(?:what(?:'s| is) )?(?:the )?(?:current )?(?:(?:cpu|system|processor) (?:load|usage)|load average)"
     r"|how busy is (?:the|my) (?:cpu|processor|computer)",
     uptime=rf"(?:what(?:'s| is) )?(?:the |my )?(?:system )?uptime|how long has {_BOX} been (?:running|up|on)",
     temperature=r"how (?:hot|warm) is (?:the|my) (?:cpu|processor|computer|machine|laptop)"
     r"|(?:what(?:'s| is) )?(?:the |my )?(?:cpu|processor|system|core) temperature",
     online=r"are you (?:currently )?(?:online|offline|connected(?: to the (?:internet|network))?)"
-    r"|do you have (?:an? )?(?:internet|network)(?: (?:access|connection))?|can you (?:access|reach|see|use) the internet",
+    r"|do you have (?:an? )?(?:internet|network)(?: (?:access|connection))?|can you (?:access|reach|see"
+    r"|use) the internet",
     model=r"(?:which|what) (?:(?:language )?model|llm|backend|device|chip) (?:are you(?: (?:running|using)(?: on)?)?"
     r"|is (?:running|in use|this assistant using)|do you (?:use|run(?: on)?)|are you)"
     r"|(?:which|what) (?:model|backend) is (?:this|it)|what are you running on",
@@ -114,7 +117,10 @@ def _uptime() -> str:
 def _temperature() -> str:
     """The hottest zone, or sensor of the processor (thermal sysfs, hwmon sysfs: millidegrees Celsius)."""
     readings = []
-    for file in [*(SYS / "class/thermal").glob("thermal_zone*/temp"), *(SYS / "class/hwmon").glob("hwmon*/temp*_input")]:
+    for file in [
+        *(SYS / "class/thermal").glob("thermal_zone*/temp"),
+        *(SYS / "class/hwmon").glob("hwmon*/temp*_input"),
+    ]:
         name = _text(file.with_name("type")) or _text(file.with_name("name")) or file.parent.name
         value = _text(file)
         if value and value.lstrip("-").isdigit() and 0 < int(value) < 150_000:

@@ -18,9 +18,11 @@ from assistant.skills.language import DIGITS, NUMBER, Rules, number, said
 _NAMES: dict[str, dict[str, tuple[str, str]]] = {
     "length": {
         "millimeter": ("mm", "mm millimeter millimetre"), "centimeter": ("cm", "cm centimeter centimetre"),
-        "meter": ("m", "m meter metre"), "kilometer": ("km", "km kilometer kilometre"), "inch": ("in", "in inch inches"),
+        "meter": ("m", "m meter metre"), "kilometer": ("km", "km kilometer kilometre"),
+        "inch": ("in", "in inch inches"),
         "foot": ("ft", "ft foot feet"), "yard": ("yd", "yd yard"), "mile": ("miles", "mi mile"),
-        "nautical_mile": ("nautical miles", "nmi nautical_mile"), "light_year": ("light years", "ly light_year lightyear"),
+        "nautical_mile": ("nautical miles", "nmi nautical_mile"),
+        "light_year": ("light years", "ly light_year lightyear"),
         "micrometer": ("µm", "µm um micrometer micron"), "nanometer": ("nm", "nm nanometer"),
         "astronomical_unit": ("au", "au astronomical_unit"),
     },
@@ -68,7 +70,8 @@ _NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "bit": ("bits", "bit"), "byte": ("bytes", "byte"), "kilobyte": ("kB", "kB KB kilobyte"),
         "megabyte": ("MB", "MB megabyte"), "gigabyte": ("GB", "GB gigabyte gig"), "terabyte": ("TB", "TB terabyte"),
         "petabyte": ("PB", "PB petabyte"), "kibibyte": ("KiB", "KiB kibibyte"), "mebibyte": ("MiB", "MiB mebibyte"),
-        "gibibyte": ("GiB", "GiB gibibyte"), "tebibyte": ("TiB", "TiB tebibyte"), "kilobit": ("kbit", "kbit kb kilobit"),
+        "gibibyte": ("GiB", "GiB gibibyte"), "tebibyte": ("TiB", "TiB tebibyte"),
+        "kilobit": ("kbit", "kbit kb kilobit"),
         "megabit": ("Mbit", "Mbit Mb megabit"), "gigabit": ("Gbit", "Gbit Gb gigabit"),
     },
     "energy": {
@@ -83,7 +86,8 @@ _NAMES: dict[str, dict[str, tuple[str, str]]] = {
         "metric_horsepower": ("metric hp", "metric_horsepower ps"),
     },
     "pressure": {
-        "pascal": ("Pa", "Pa pascal"), "hectopascal": ("hPa", "hPa hectopascal"), "kilopascal": ("kPa", "kPa kilopascal"),
+        "pascal": ("Pa", "Pa pascal"), "hectopascal": ("hPa", "hPa hectopascal"),
+        "kilopascal": ("kPa", "kPa kilopascal"),
         "bar": ("bar", "bar"), "millibar": ("mbar", "mbar millibar"), "psi": ("psi", "psi"),
         "atmosphere": ("atm", "atm atmosphere"), "mmHg": ("mmHg", "mmHg"),
     },

@@ -117,7 +117,7 @@ def _time(text: str, day: date | None, now: datetime, kind: str, part: str | Non
     if found is None:
         return None
     at, clear = found
-    if clear or kind == "alarm" and not part:
+    if clear or (kind == "alarm" and not part):
         return at
     late = time(at.hour % 12 + 12, at.minute)
     if part:
