@@ -89,7 +89,8 @@ SCALES = {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
 NUMBER_WORDS = frozenset((*UNITS, *TENS, *SCALES))
 _WORD = "(?:" + "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)) + ")"
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-NUMBER = rf"(?:{DIGITS}|(?:an? )?{_WORD}(?:(?: and |[ -]){_WORD})*\b(?: point {_WORD}(?: {_WORD})*)?|an? dozen)"
+_WORDS = rf"(?:(?:an? )?{_WORD}(?:(?: and |[ -]){_WORD})*\b(?: point {_WORD}(?: {_WORD})*)?|an? dozen)"
+NUMBER = rf"(?:{DIGITS}|{_WORDS})"
 """A pattern for what `number` reads."""
 
 
@@ -147,9 +148,10 @@ _SHORT = {"s": "second", "sec": "second", "secs": "second", "min": "minute", "mi
           "h": "hour", "hr": "hour", "hrs": "hour", "d": "day"}  # fmt: skip
 _UNIT = r"(?:seconds?|minutes?|hours?|days?|weeks?|fortnights?|months?|years?|secs?|mins?|hrs?|[smhd])(?![a-z])"
 _HALVES = r"(?:half an hour|half a minute|a quarter of an hour|three quarters of an hour|a half hour)"
-_AMOUNT = rf"(?:{DIGITS} ?-?|(?:{NUMBER}|an?|a couple of|a few)(?: and a half)?[ -])"
+# Each text fits in one way only: a second way for a part would be two to the power of the parts.
+_AMOUNT = rf"(?:{DIGITS}(?: and a half)?[ -]?|(?:{_WORDS}|an?|a couple of|a few)(?: and a half)?[ -])"
 _PART = rf"(?:{_HALVES}|{_AMOUNT}{_UNIT}(?: and a half)?)"
-SPAN = rf"(?:{_PART}(?:(?:,? and |, | )?{_PART})*)"
+SPAN = rf"(?:{_PART}(?:(?:,? and |, | )?{_PART}){{0,5}})"
 """A pattern for what `span` reads."""
 TAIL_SPAN = rf"(?:{NUMBER}|half|an?)[ -](?:{_UNIT}|an hour|hour)(?:(?: and)? {NUMBER}[ -]{_UNIT})?"
 """The same before a noun: "5 minute timer"."""
