@@ -25,11 +25,12 @@ class Bell:
     """One sleeper to the next due time. Create it on the event loop, or before there is one."""
 
     def __init__(self, folder: Path, now: Callable[[], datetime] = lambda: datetime.now(local_zone()),
-                 notify: Callable[[str, str], Awaitable[None]] | None = None):  # fmt: skip
+                 notify: Callable[[str, str], Awaitable[None]] | None = None, on: bool = True):  # fmt: skip
+        """`notify(title, body)` shows one on the desktop; `on`: false where reminders are switched off."""
         self.book = ReminderBook(folder)
         self._now, self._notify = now, notify or notify_desktop
         self._changed, self._told = asyncio.Event(), asyncio.Condition()
-        self._running = self._closed = False
+        self._on, self._closed = on, False
         self._complained: str | None = None
 
     def look(self) -> None:
@@ -40,14 +41,13 @@ class Bell:
     def waiting(self) -> bool:
         """Whether something is still to be told: a daemon that left now would be late."""
         try:
-            return self._running and bool(self.book.pending())
+            return self._on and bool(self.book.pending())
         except SkillError:
             return False
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        self._running = True
-        while True:
+        while self._on:
             self._changed.clear()
             pause_s = LOOK_S
             try:

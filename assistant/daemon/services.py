@@ -69,7 +69,7 @@ class Services:
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
         self.skills = Registry(config.skills)
-        self.bell = Bell(self.skills.folder(REMINDERS))
+        self.bell = Bell(self.skills.folder(REMINDERS), on=self.skills.is_on(REMINDERS))
         self.metrics, self.energy = Metrics(), EnergyMeter()
         self.read_bandwidth: bandwidth.Reading | None = None
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
@@ -108,8 +108,7 @@ class Services:
 
     async def start(self) -> None:
         """Load the weights, then open for requests and begin to follow the policy."""
-        if self.skills.is_on(REMINDERS):  # they need no model, and one may be due
-            self._ringing = asyncio.create_task(self.bell.run())
+        self._ringing = asyncio.create_task(self.bell.run())  # it needs no model, and something may be due
         await self._load()
         engine = Engine(self.backend, max_batch=self.follower.active.settings["batch"],
                         prefill_chunk=self.config.daemon.prefill_chunk,

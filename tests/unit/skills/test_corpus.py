@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import string
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from assistant.errors import SkillError
+from assistant.skills.base import Context
 from assistant.skills.registry import OURS, TEXT_LIMIT_CHARS
 from tests.unit.skills.conftest import NOW
 
@@ -46,7 +49,13 @@ def test_case_politeness_and_marks_do_not_matter(registry):
     for skill, text in SENTENCES:
         if skill in ("clock", "units", "system", "abilities") and not text.lower().startswith(("hey", "could", "can")):
             shouted = text if skill == "units" else text.upper()  # MB is not Mb
-            for put in (shouted, f"Hey, {text}", f"Please {text}", f"{text.rstrip('?')} ??", f"{text.rstrip('?')}, thanks"):
+            for put in (
+                shouted,
+                f"Hey, {text}",
+                f"Please {text}",
+                f"{text.rstrip('?')} ??",
+                f"{text.rstrip('?')}, thanks",
+            ):
                 answer = registry.answer(put, now=NOW)
                 assert answer, put
                 assert answer.skill == skill, put
@@ -67,32 +76,33 @@ def test_every_example_is_answered_by_its_skill(registry):
             assert answer.skill == entry.name, example
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.text(max_size=120) | st.lists(st.sampled_from(
-    "what is the time date in of 5 1/0 ** 9 ( ) % ! remind me to at every set a timer for note: delete convert miles km"
-    " tomorrow - + * 99999999999 day years week ago until 29 february 13 pm .".split()), max_size=14).map(" ".join))  # fmt: skip
-def test_no_text_makes_a_skill_fail(text):
+WORDS = """what is the time date in of 5 1/0 ** 9 ( ) % ! remind me to at every set a timer for note: delete convert
+miles km tomorrow - + * 99999999999 day years week ago until 29 february 13 pm ."""
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=120) | st.lists(st.sampled_from(WORDS.split()), max_size=14).map(" ".join))
+def test_no_text_makes_a_skill_fail(registry, tmp_path, text):
     """Asked one by one, so that an exception is not turned into silence."""
-    from assistant.errors import SkillError
-    from assistant.skills.base import Context
-    from assistant.skills.registry import Registry
-
-    registry = test_no_text_makes_a_skill_fail.__dict__.setdefault("registry", Registry(plugins=[]))
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        for entry in registry.entries:
-            try:
-                entry.skill.answer(text, Context(NOW, Path(folder) / entry.name))
-            except SkillError:
-                pass
+    for entry in registry.entries:
+        with suppress(SkillError):
+            entry.skill.answer(text, Context(NOW, tmp_path / entry.name))
 
 
 def test_long_and_repetitive_texts_take_no_time(registry):
     """What a pattern could be slow on: asserted as steps, not seconds, by their being tried at all without end."""
     rng = random.Random(0)
     for unit in ("a ", "1 ", "1,000 ", "and ", "(", "-", "9 hours ", "the ", "every monday and ", "in 5 minutes "):
-        for head in ("what is ", "remind me to ", "remind me every ", "set a timer for ", "convert ", "how many ", "note ", ""):
+        for head in (
+            "what is ",
+            "remind me to ",
+            "remind me every ",
+            "set a timer for ",
+            "convert ",
+            "how many ",
+            "note ",
+            "",
+        ):
             text = (head + unit * 400)[: TEXT_LIMIT_CHARS - 1] + rng.choice(string.punctuation)
             registry.answer(text, now=NOW)
     assert registry.answer("1" * (TEXT_LIMIT_CHARS + 1), now=NOW) is None
