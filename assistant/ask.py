@@ -204,8 +204,9 @@ def _report(finished: wire.Finished, as_json: bool) -> None:
             "finish_reason": message.finish_reason,
             "usage": finished.usage,
             "cost": finished.cost,
-            "skill": message.skill,
         }
+        if message.skill:
+            answer["skill"] = message.skill
         click.echo(msgspec.json.encode(answer).decode())
     if message.finish_reason == "length":
         click.echo("note: the reply was cut at the token limit (--max-tokens)", err=True)

@@ -232,7 +232,7 @@ class SendMessage(SamplingFields, kw_only=True):
     parent_id: str | None = None
     root: bool = False  # True: parent is the chat's root (edit of the very first message)
     think: bool | None = None
-    skills: bool = True  # False: the model answers, whatever a skill would have said
+    skills: bool | None = None  # False: the model answers, whatever a skill would have said
 
 
 class Regenerate(SamplingFields):
@@ -240,7 +240,7 @@ class Regenerate(SamplingFields):
 
     message_id: str | None = None
     think: bool | None = None
-    skills: bool = True  # False: the model answers, whatever a skill would have said
+    skills: bool | None = None  # False: the model answers, whatever a skill would have said
 
 
 class Nothing(Wire):

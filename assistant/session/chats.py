@@ -227,7 +227,7 @@ class Chats:
         request: wire.SendMessage | wire.Regenerate,
         generation: Generation,
     ) -> tuple[wire.Started, Reply | SkilledReply]:
-        skills = self._skills if request.skills and generation.constraint is None else None
+        skills = self._skills if request.skills is not False and generation.constraint is None else None
         if skills and skills.concerns(user.content):
             before = self._history.skill_answers(user.id)
             running = SkilledReply(
