@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 from assistant import config, paths, wire
 from assistant.errors import ConfigError, SkillError
+from assistant.skills import tools
 from assistant.skills.abilities import Abilities
 from assistant.skills.base import Context, Skill
+from assistant.skills.tools import Tool
 from assistant.skills.zones import local_zone
 
 GROUP = "assistant.skills"
@@ -114,6 +117,30 @@ class Registry:
                 if (answer := _asked(entry, text, context)) is not None:
                     return answer
         return None
+
+    def tools(self) -> list[Tool]:
+        """What a model may call, of the skills that are on; a plug-in's are in its attribute `tools`."""
+        found: list[Tool] = []
+        for entry in self.entries:
+            if not entry.why_off:
+                found += tools.OURS.get(entry.name, ()) if not entry.plugin else getattr(entry.skill, "tools", ())
+        return found
+
+    def call(self, name: str, arguments: dict[str, Any], **context: Any) -> wire.SkillAnswer:
+        """What a tool answers; `context` as for `answer`. A refusal is an answer too: the model has to read it.
+
+        Raises SkillError for a tool that is not there and for arguments that do not fit.
+        """
+        tool = next((tool for tool in self.tools() if tool.name == name), None)
+        if tool is None:
+            raise SkillError(
+                f"there is no tool '{name}'", hint=config.did_you_mean(name, [t.name for t in self.tools()])
+            )
+        said = tool.say(arguments)
+        answer = self.answer(said, **context)
+        if answer is None:
+            raise SkillError(f"{name} does not understand its arguments", why=f'it was told "{said[:100]}"')
+        return answer
 
     def remind(self, text: str, now: datetime | None = None) -> wire.Reminder | None:
         """Set a reminder by a sentence; None if it sets none. Raises SkillError."""

@@ -6,12 +6,14 @@ import sys
 import threading
 from importlib.metadata import entry_points
 
+import jsonschema
 import pytest
 
 from assistant import config, wire
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, SkillError
 from assistant.skills import registry as registry_module
 from assistant.skills.registry import GROUP, Registry
+from tests.unit.skills.conftest import NOW
 
 PLUGIN = """
 import threading
@@ -130,3 +132,33 @@ def test_our_own_failures_are_logged_and_cost_one_answer(tmp_path, monkeypatch, 
     assert registry.answer("what time is it?") is None
     assert registry.answer("2 + 2").text == "2 + 2 = 4"
     assert "clock" in caplog.text
+
+
+CALLS = {
+    "current_time": {}, "time_in": {"city": "Tokyo"}, "days_until": {"day": "Christmas"},
+    "calculate": {"expression": "(3 + 4) * 2"}, "convert_units": {"amount": 5, "source": "miles", "target": "km"},
+    "set_timer": {"duration": "10 minutes"}, "remind": {"when": "tomorrow at 9", "what": "call Ann"},
+    "list_reminders": {}, "write_note": {"text": "buy milk"}, "find_notes": {"words": "milk"}, "system_status": {},
+}  # fmt: skip
+
+
+def test_skills_are_tools_with_schemas_and_each_can_be_called(registry):
+    names = [tool.name for tool in registry.tools()]
+    assert set(names) == set(CALLS)
+    for tool in registry.tools():
+        jsonschema.Draft202012Validator.check_schema(tool.schema()["function"]["parameters"])
+        jsonschema.validate(CALLS[tool.name], tool.schema()["function"]["parameters"])
+        assert registry.call(tool.name, CALLS[tool.name], now=NOW).text
+    assert registry.call("calculate", {"expression": "1 / 0"}).text == "A division by zero has no result."
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "why"),
+    [("calculat", {}, "Did you mean 'calculate'"), ("calculate", {}, "expression is missing"),
+     ("calculate", {"expression": 5}, "must be a string"), ("convert_units", {"amount": True,
+      "source": "m", "target": "km"}, "must be a number"), ("calculate", {"expression": "the moon"}, "does not understand"),
+     ("calculate", {"expression": "1" * 600}, "must be a string")],
+)  # fmt: skip
+def test_wrong_calls_say_what_is_wrong(registry, name, arguments, why):
+    with pytest.raises(SkillError, match=why):
+        registry.call(name, arguments)
