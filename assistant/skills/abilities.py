@@ -12,7 +12,9 @@ RULES = Rules(
     list=r"what can you do(?: for me)?|what (?:skills|abilities) do you have|(?:list|show)(?: me)?(?: all)?(?: your"
     r"| the)?"
     r" (?:skills|abilities)|what are your (?:skills|abilities)|what (?:can|could|may) i ask(?: you)?(?: for| about)?"
-    r"|what are you able to do",
+    r"|what are you able to (?:do|help me with)|what all can you do|what (?:things )?can you (?:do"
+    r"|help me with)(?: exactly)?"
+    r"|what (?:kinds?|types?|sorts?) of (?:questions|things) (?:can|may|could|should) i ask(?: you)?(?: about)?",
 )  # fmt: skip
 
 

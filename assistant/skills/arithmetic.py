@@ -30,7 +30,8 @@ _WORDS = [  # (pattern, token); longer ones first
     (r"(?:the )?factorial of", "factorial"), (r"(?:the )?(?:sine|cosine|tangent) of", None),
     (r"(?:raised )?to the power(?: of)?|\*\*|\^", "^"), (r"divided by|÷|/", "/"),
     (r"multiplied by|times|×|·|\*|x(?= ?[\d(.])", "*"), (r"plus|\+", "+"), (r"minus|-", "-"),
-    (r"modulo|mod\b", "mod"), (r"percent|per cent|%", "%"), (r"degrees?|°", "degrees"), (r"squared|²", "squared"),
+    (r"modulo|mod\b", "mod"), (r"percent|per cent|%", "%"), (r"factorial\b", "!"),
+    (r"degrees?|°", "degrees"), (r"squared|²", "squared"),
     (r"cubed|³", "cubed"), (r"off\b", "off"), (r"of\b", "of"), (r"!", "!"), (r"\(", "("), (r"\)", ")"),
 ]  # fmt: skip
 _TOKEN = re.compile(

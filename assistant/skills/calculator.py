@@ -12,7 +12,8 @@ from assistant.skills.language import NUMBER, said
 
 _LEAD = re.compile(
     r"(?P<strong>(?:please )?(?:calculate|compute|evaluate|work out|how much is|how much are|what does)(?= |:):? +)"
-    r"|(?P<weak>(?:what(?:'s| is| are)|how many is) +(?:the (?:result|value|answer) (?:of|to) +)?)", re.I,
+    r"|(?P<weak>(?:what(?:'s| is| are)|how many is|what(?=.* is$)) +(?:the (?:result|value|answer) (?:of|to) +)?)",
+    re.I,
 )  # fmt: skip
 _END = re.compile(r" *(?:=|equals?|make|is)$", re.I)
 _STARTS = re.compile(r"(?:the )?(?:remainder|sum|product|difference|add|subtract|multiply|divide|what|square|cube|sine"
@@ -49,7 +50,7 @@ class Calculator:
 
     def answer(self, text: str, context: Context) -> wire.SkillAnswer | None:
         spoken = said(text)
-        expression = spoken.text
+        expression = re.sub(r"\$ ?(?=\d)|(?<=\d) (?:dollars|euros)\b", "", spoken.text)
         lead = _LEAD.match(expression)
         strong = bool(lead and lead["strong"])
         # "what percentage of 60 is 12" begins like a question word and is a phrase of ours
@@ -58,7 +59,8 @@ class Calculator:
         if ended:
             if not lead and ended[0].strip() != "=":
                 return None
-            expression, strong = expression[: ended.start()], True
+            expression = expression[: ended.start()]
+            strong = strong or ended[0].strip().lower() != "is"
         if not expression or not _STARTS.match(expression):
             return None
         if not strong and (_is_a_name(expression, bool(lead)) or (not lead and _BARE_BANG.fullmatch(expression))):

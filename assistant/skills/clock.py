@@ -17,17 +17,26 @@ _BE = r"(?:(?:'s| is| was| will be)(?: the)?)"
 _COUNT = r"(?P<unit>days|weeks|months)"
 RULES = Rules(
     time=r"(?:(?:what time is it|what(?:'s| is) the (?:current |exact )?time|what time it is|what the time is"
+    r"|what time is it (?:exactly|currently|right now)"
     r"|the (?:current )?time|current time|(?:what is )?the time is)(?: (?:here|today))?)",
-    time_in=r"(?:what time is it|what(?:'s| is) the (?:current |local )?time|what time it is|the time|current time|time"
-    r"|local time) in (?P<place>[a-z][a-z .'-]{1,40})",
+    time_in=r"(?:what time (?:is it|it is|would it be)|what(?:'s| is) the (?:current |local |exact )?time"
+    r"|(?:the )?(?:current |local )?time)(?: (?:right now|now|currently"
+    r"|exactly))?,? in (?:the )?(?P<place>[a-z][a-z ,.'-]{1,40})"
+    r"|what(?:'s| is) the (?:current )?(?P<short>[a-z]{3,4}) time",
+    zone_of=r"(?:(?:what|which) time ?zone (?:is|does) (?P<where>[a-z][a-z ,.'-]{1,40}?)(?: in| have)?"
+    r"|(?:what(?:'s| is) )?(?:the )?(?:current )?time ?zone (?:of|in|for) (?P<where2>[a-z][a-z ,.'-]{1,40}))",
     time_after=rf"what time (?:will it be|is it) in (?P<span>{SPAN})",
     zone=r"(?:what(?:'s| is) (?:my|the|our) (?:current |local )?time ?zone|what time ?zone (?:am i|are we) in"
     r"|which time ?zone (?:am i|are we) in)",
     date_now=r"(?:what(?:'s| is) (?:the date|today's date|the date today|the current date|the date of today)"
-    r"|what date is it(?: today)?|(?:the )?(?:current|today's) date|what(?:'s| is) (?:the )?day today"
+    r"|what date is it(?: today)?|(?:the )?(?:current|today's) date|what (?:today's date|the date|day today) is"
+    r"|what is today|what date today is"
+    r"|what(?:'s| is) (?:the )?day today"
     r"|(?:what|which) (?:day|weekday|day of the week) is (?:it|today)(?: today)?|what day of the week it is"
     r"|what day it is"
     r"|the date|the date today)",
+    tomorrow=r"(?:what(?:'s| is| would| will) )?(?:the )?(?:date )?tomorrow's date(?: be)?|what tomorrow's date is"
+    r"|what date it is tomorrow",
     month=r"(?:what|which) month (?:is it|are we in|is this)",
     year=r"(?:what|which) year (?:is it|are we in|is this)",
     weekday=rf"(?:what|which|on what|on which) (?:day|weekday|day of the week|date) (?:is|was|will|does|did)"
@@ -38,7 +47,9 @@ RULES = Rules(
     date_from=rf"(?:what (?:date|day|weekday)(?: of the week)? (?:is|will be|will it be|is it)"
     rf"|what(?:'s| is) the date) (?:in )?(?:(?P<span>{SPAN}) (?:from|after) (?P<day>{DAY}|now)|in (?P<in>{SPAN})"
     rf"|(?P<ago>{SPAN}) (?:before|prior to) (?P<before>{DAY}))",
-    date_in=rf"what (?:date|day|weekday) (?:is it|will it be|is|will be) in (?P<span>{SPAN})",
+    date_in=rf"(?:what|which) (?:date|day|weekday) (?:is it|will it be|is|will be) in (?P<span>{SPAN})"
+    rf"|(?:what will (?:the date be|be the date)|the date) in (?P<span2>{SPAN})(?: from)?"
+    rf"|(?:in )?(?P<span3>{SPAN})(?: from| from today)?, what (?:date|day|will the date) (?:will it be|is it|be)",
     date_ago=rf"(?:what (?:date|day|weekday) was (?:it )?|what was the (?:date|day) )(?P<span>{SPAN}) ago",
     until=rf"(?:how (?:many {_COUNT}|long)(?: (?:are (?:there|left)|is it|do we have|left))*"
     rf"|(?P<bare>days|weeks)) (?:until|till|til|to|before) (?P<day>{DAY})",
@@ -80,8 +91,8 @@ class Clock:
     def _time(self, now: datetime) -> str:
         return f"It is {clock(now)} on {words(now)}."
 
-    def _time_in(self, now: datetime, place: str) -> str | None:
-        found = zones.find(place)
+    def _time_in(self, now: datetime, place: str | None, short: str | None) -> str | None:
+        found = zones.find(place or short)
         if not found:
             return None
         name, zone = found
@@ -93,6 +104,14 @@ class Clock:
         then = after(now, length)
         on = "" if then.date() == now.date() else f" on {words(then)}"
         return f"In {span} it will be {clock(then)}{on}."
+
+    def _zone_of(self, now: datetime, where: str | None, where2: str | None) -> str | None:
+        found = zones.find(where or where2)
+        if not found:
+            return None
+        name, zone = found
+        there = now.astimezone(zone)
+        return f"{name} is in the time zone {zone.key} ({_offset(there)} now, {there.tzname()})."
 
     def _zone(self, now: datetime) -> str:
         key = getattr(now.tzinfo, "key", None)
@@ -125,7 +144,13 @@ class Clock:
         side = "from" if g["span"] else "before"
         return f"{_upper(length)} {side} {words(start)} is {words(then)}."
 
-    def _date_in(self, now: datetime, span: str) -> str:
+    def _tomorrow(self, now: datetime) -> str:
+        return f"Tomorrow is {words(now.date() + timedelta(1))}."
+
+    def _date_in(
+        self, now: datetime, span: str | None = None, span2: str | None = None, span3: str | None = None
+    ) -> str:
+        span = span or span2 or span3
         return f"In {span} it will be {words(after(_midnight(now), _span(span)))}."
 
     def _date_ago(self, now: datetime, span: str) -> str:

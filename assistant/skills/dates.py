@@ -135,9 +135,11 @@ def after(moment: datetime, length: Span, sign: int = 1) -> datetime:
 # --- times of day ---
 
 _HOUR = r"(?:\d{1,2}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
+_MINUTE = r"(?:ten|fifteen|twenty|thirty|forty|forty[- ]five|fifty)"
 _HALF_DAY = r"(?: ?(?:a\.?m\b\.?|p\.?m\b\.?)| in the (?:morning|afternoon|evening)| at night)"
 TIME = (rf"(?:noon|midday|midnight|(?:half past|(?:a )?quarter (?:past|to)|{_HOUR} (?:minutes )?(?:past|to)) {_HOUR}"
-        rf"{_HALF_DAY}?|{_HOUR}(?:[:.]\d\d)?(?: o'?clock)?{_HALF_DAY}?|\d{{1,2}}h(?:\d\d)?)")  # fmt: skip
+        rf"{_HALF_DAY}?|{_HOUR}(?:[:.]\d\d| {_MINUTE})?(?: o'?clock)?{_HALF_DAY}?"
+        rf"|\d{{3,4}} ?[ap]m|\d{{1,2}}h(?:\d\d)?)")  # fmt: skip
 """A pattern for what `time_of_day` reads."""
 
 
@@ -154,6 +156,10 @@ def time_of_day(text: str) -> tuple[time, bool] | None:
     afternoon = None if said is None else said not in ("am", "in the morning")
     core = re.sub(r" o'?clock$", "", core)
     shift = 0
+    if found := re.fullmatch(rf"({_HOUR}) ({_MINUTE})", core):
+        core = f"{int(number(found[1]))}:{int(number(found[2]))}"
+    elif re.fullmatch(r"\d{3,4}", core) and half:  # 615 am
+        core = f"{core[:-2]}:{core[-2:]}"
     if found := re.fullmatch(rf"(half|(?:a )?quarter|{_HOUR})(?: minutes)? (past|to) ({_HOUR})", core):
         amount = 30 if found[1] == "half" else 15 if "quarter" in found[1] else int(number(found[1]) or 0)
         shift, core = amount if found[2] == "past" else -amount, found[3]

@@ -9,14 +9,18 @@ import subprocess
 from assistant import wire
 from assistant.errors import SkillError
 from assistant.skills.base import Context
-from assistant.skills.language import Rules, said
+from assistant.skills.language import Rules, plural, said
 
 LIMIT_S = 3.0
 LONGEST_DEFINITION = 1200
 _WORD = r"[\"']?(?P<word>[a-z][a-z'-]{0,40})[\"']?"
 _NOT_WORDS = {"me", "yourself", "it", "that", "this", "you", "us", "them", "her", "him", "myself", "out"}
 RULES = Rules(
-    spell=rf"(?:how (?:do|would|should) (?:you|i|we) (?:correctly |properly )?spell|spell(?: the word)?"
+    letters=r"how many (?P<letter>[a-z])'?s (?:are|is)(?: there)? in (?:the word )?[\"']?(?P<among>[a-z]{1,40})[\"']?",
+    spell=rf"(?:how (?:do|would|should|can) (?:you|i|we) (?:correctly |properly )?spell(?: out)?"
+    rf"|spell(?: out)?(?: the word)?"
+    rf"|(?:i (?:don't know|forget|forgot) )?how to (?:correctly |properly )?spell|the (?:right|proper) way to spell"
+    rf"|what(?:'s| is) the (?:right|proper|correct) way to spell"
     rf"|(?:what(?:'s| is) )?the (?:correct|right) spelling of|what(?:'s| is) the spelling of|spelling of"
     rf"|check the spelling of)(?: the word)? {_WORD}",
     spelled=rf"how is (?:the word )?{_WORD} spell(?:ed|t)|is (?:the word )?[\"']?(?P<check>[a-z][a-z'-]{{0,40}})[\"']?"
@@ -36,10 +40,15 @@ class Dictionary:
     examples = ("how do you spell accomodate", "define serendipity")
 
     def answer(self, text: str, context: Context) -> wire.SkillAnswer | None:
-        found = RULES.match(said(text).body.rstrip("?!. "))  # as it was written: slips are what it is asked about
+        body = re.sub(r",? (?:please|thanks|for me)$", "", said(text).body.rstrip("?!. "), flags=re.I)
+        found = RULES.match(body)  # as it was written: slips are what it is asked about
         if not found:
             return None
         rule, groups = found
+        if rule == "letters":
+            among, letter = groups["among"], groups["letter"].lower()
+            text = f'"{among}" has {plural(among.lower().count(letter), "letter")} {letter}.'
+            return wire.SkillAnswer(skill=self.name, text=text)
         word = next(value for value in groups.values() if value)
         if word.lower() in _NOT_WORDS:
             return None

@@ -14,7 +14,7 @@ TYPOS = {
     "tomorrrow": "tomorrow", "tmrw": "tomorrow", "yesteday": "yesterday", "wensday": "wednesday",
     "wednsday": "wednesday", "wendesday": "wednesday", "thrusday": "thursday", "thurday": "thursday",
     "saterday": "saturday", "tusday": "tuesday", "teusday": "tuesday", "febuary": "february", "feburary": "february",
-    "remnd": "remind", "remaind": "remind", "rmind": "remind", "remindme": "remind me", "remider": "reminder",
+    "remnd": "remind", "remaind": "remind", "rmind": "remind", "remider": "reminder",
     "reminer": "reminder", "tiemr": "timer", "timmer": "timer", "timr": "timer", "minuts": "minutes",
     "mintues": "minutes", "minites": "minutes", "minuets": "minutes", "secounds": "seconds", "housr": "hours",
     "calcualte": "calculate", "caculate": "calculate", "calulate": "calculate", "convrt": "convert",
@@ -28,13 +28,14 @@ _LEAD = re.compile(
     r"(?:(?:hey|hi|hello|ok|okay|so|well|assistant|computer|excuse me)\b[,.!]? +)*"
     r"(?:please,? +|kindly +)?"
     r"(?:(?:can|could|would|will) you (?:please |kindly |quickly |maybe |just )?"
-    r"|i(?:'d| would) (?:like|love) (?:you )?to |i (?:want|need) (?:you )?to )?"
+    r"|would you mind |i(?:'d| would) (?:like|love) (?:you )?to |i (?:want|need) (?:you )?to |i wanna )?"
     r"(?:please |kindly )?(?:help me )?"
-    r"(?:(?:tell me|know|let me know)(?=[ ,:]),?:? |do you (?:happen to )?know )?(?:please,? )?",
+    r"(?:(?:tell(?:ing)? me|know|let me know|give me)(?=[ ,:]),?:? |do you (?:happen to )?know )?(?:please,? )?",
     re.I,
 )
 _TAIL = re.compile(
-    r"(?:,? +(?:please|thanks|thank you|thx|for me|right now|(?<!from )now|at the moment|if you can))+$", re.I
+    r"(?:,? +(?:please|thanks|thank you|thx|for me|right now|(?<!from )now|starting now|at the moment|if you can))+$",
+    re.I,
 )
 _END = re.compile(r"(?:[\s?.]|(?<![\d)])!)+$")
 

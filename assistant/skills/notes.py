@@ -19,7 +19,7 @@ ADD = Rules(
     colon=r"(?:(?:(?:new|quick|another) )?note(?: to self)?|(?:take|make|add|write|save|leave|jot down) (?:me )?"
     r"(?:a |this |another |the following )?(?:quick )?note|(?:write|jot|note)(?: (?:this|that|it))? down"
     r"|add to my notes) ?: ?(?P<text>.+)",
-    that=r"(?:(?:take|make|add|write|save|leave) (?:me )?a (?:quick )?note that|(?:take|make|add) a (?:quick )?note to)"
+    that=r"(?:(?:take|make|add|write|save|leave) (?:me )?a (?:quick )?note that|(?:make|add) a (?:quick )?note to)"
     r" (?P<text>.+)",
     to_notes=r"add (?P<text>.+) to my notes[.!]?",
 )  # fmt: skip

@@ -13,28 +13,33 @@ from assistant.skills.language import SPAN, TAIL_SPAN, Rules, plural, said, span
 from assistant.skills.reminder_book import Entry, ReminderBook, when_words
 
 LONGEST_TEXT = 500
-_SET = r"(?:set|start|create|make|add|give me|i need)(?: me)?"
+_SET = r"(?:set(?: up)?|start|create|make|add|schedule|give me|i need|i want|i'd like|let's get)(?: me)?"
 _TIMERS = r"(?:timers?|reminders?|alarms?)"
 RULES = Rules(
-    timer=rf"{_SET} (?:an? |the |my )?(?:new )?(?:(?P<name>[a-z]+(?: [a-z]+)?) )?timer (?:for|of|to"
-    rf"|at)? ?(?P<span>{SPAN})"
+    timer=rf"{_SET} (?:an? |the |my )?(?:new )?(?:(?P<name>[a-z]+(?: [a-z]+)?) )?(?:timer|countdown)"
+    rf"(?: set| going)?(?: for me)? (?:for|of|to|at)? ?(?P<span>{SPAN})"
     rf"(?: (?:for|called|named) (?:the )?(?P<label>[\w ]{{1,60}}))?|(?:(?P<name2>[a-z]+) )?timer (?:for "
     rf"|of )?(?P<span2>{SPAN})"
     rf"|(?:{_SET} )?(?:an? |the )?(?P<span3>{TAIL_SPAN}) timer(?: (?:for|called"
     rf"|named) (?:the )?(?P<label2>[\w ]{{1,60}}))?",
-    alarm=r"(?:set|create|make|add)(?: me)? (?:an? |the |my )?alarm(?: clock)? (?:for |at |to )?(?P<when>.+)"
+    timer_when=rf"{_SET} (?:an? |the |my )?(?:new )?timer(?: set)?(?: for me)?",
+    alarm_when=rf"{_SET} (?:an? |the |my )?(?:new )?alarm(?: set)?(?: for me)?",
+    remind_what=rf"{_SET} (?:an? |the )?(?:new )?reminder(?: for me)?|remind me(?: later| again)?",
+    alarm=rf"{_SET} (?:an? |the |my )?(?:new )?alarm(?: clock)?(?: set)?(?: for me)?(?: to go off)? (?:for |at |to )?"
+    r"(?P<when>.+)"
     r"|wake me(?: up)? (?P<wake>(?:at|in|tomorrow|on|every|around) .+)",
     remind_to=r"remind me (?:again )?to (?P<what>.+)",
     remind_when=r"remind me (?P<at>(?:in|at|on|every|each|tomorrow|today|tonight|this|next|after|daily|noon"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day)\b.*?)(?:,? (?:to|about|of|that(?: i have to)?)|:) (?P<what2>.+)",
     remind_of=r"remind me (?:about|of|that) (?P<thing>.+)",
-    set_reminder=r"(?:set|create|add|make)(?: me)? (?:an? )?reminder (?:for |at |on )?(?P<when2>.+?)"
+    set_reminder=rf"{_SET} (?:an? )?reminder (?:for |at |on )?(?P<when2>.+?)"
     r" (?:to|about|that) (?P<what3>.+)",
-    set_reminder_to=r"(?:set|create|add|make)(?: me)? (?:an? )?reminder (?:to|about) (?P<what4>.+)",
+    set_reminder_to=rf"{_SET} (?:an? )?reminder (?:for me )?(?:to|about) (?P<what4>.+)",
     list=rf"(?:(?:list|show|read)(?: me)?(?: all)?(?: of)? (?:my|the)|what are my)(?: active| pending)? {_TIMERS}"
     rf"|(?:what|which) {_TIMERS} (?:do i have|are (?:set|running|active))|do i have any {_TIMERS}|my (?:reminders"
     rf"|timers)"
-    r"|is there a timer running",
+    r"|is there a timer running|(?:what(?:'s| is)(?: currently)? on|read(?: me)?(?: back)?|check|show(?: me)?|list)"
+    r" (?:my|the) reminders? list(?: to me)?|read (?:me )?my reminders(?: to me)?",
     left=r"how (?:much time|long) (?:is |do i have )?(?:left|remaining)(?: on)?(?: (?:my|the) timer)?(?<=timer)"
     r"|how long (?:is|does) (?:my|the) timer(?: have)? (?:left|still running)|how much time does (?:my"
     r"|the) timer have left",
@@ -100,6 +105,16 @@ class Reminders:
         name = f"{label}, {words}" if label and label.lower() not in ("new", "a", "an") else words
         entry = book.add(name, "timer", due)
         return f"Timer {entry.id} is set for {words}: it ends {_exact(due, now)}."
+
+    def _timer_when(self, *_args: object) -> str:
+        raise SkillError("a timer needs a length", hint='say it like "set a timer for 10 minutes"')
+
+    def _alarm_when(self, *_args: object) -> str:
+        raise SkillError("an alarm needs a time", hint='say it like "set an alarm for 7 am"')
+
+    def _remind_what(self, *_args: object) -> str:
+        raise SkillError("a reminder needs something to do and a time",
+                         hint='say it like "remind me to call Ann at 6 pm"')  # fmt: skip
 
     def _alarm(self, book: ReminderBook, now: datetime, g: dict) -> str | None:
         found = when.read(g["when"] or g["wake"], now, "alarm")

@@ -113,15 +113,23 @@ def _spellings(shown_by: dict[str, dict[str, tuple[str, str]]]) -> dict[str, tup
 TABLE = _spellings(_NAMES)
 _LOWER = {name.lower(): found for name, found in reversed(TABLE.items())}
 _U = r"[a-zµ°²³/^0-9_ ]{1,30}?"
-_AMOUNT = rf"(?P<amount>-?{NUMBER}|an?) ?(?P<unit>{_U})(?: (?:and )?(?P<more>{DIGITS}) ?(?P<sub>{_U}))?"
+_AMOUNT = rf"(?P<amount>-?{NUMBER}|an?|half an?|a half) ?(?P<unit>{_U})(?: (?:and )?(?P<more>{DIGITS}) ?(?P<sub>{_U}))?"
 _TO = rf"(?P<to>{_U})"
 RULES = Rules(
-    convert=rf"(?:convert|change|turn) {_AMOUNT} (?:to|into|in) {_TO}",
+    convert=rf"(?:how (?:do|can|would) (?:you|i|we) )?(?:convert|change|turn) {_AMOUNT} (?:to|into|in) {_TO}",
+    one=rf"(?:how (?:do|can|would) (?:you|i|we) |how to )?convert (?P<unit>{_U}) (?:to|into) {_TO}"
+    rf"|(?:what(?:'s| is) )?the conversion (?:for|from|between|of) (?P<unit2>{_U}) (?:to|and|into) (?P<to2>{_U})",
+    equal=rf"{_AMOUNT} (?:is|are|equals?)(?: equal to)? how many {_TO}",
+    would=rf"what (?:would |will )?{_AMOUNT} (?:be in|is in|in) {_TO}(?: is)?",
     how_much=rf"(?:what(?:'s| is| are)|how (?:much|many|tall|long|far|heavy|hot|cold|big|fast|high|warm) (?:is|are))"
     rf" {_AMOUNT} (?:in|to|into) {_TO}",
-    how_many=rf"how many {_TO} (?:(?:are|is) )?(?:there )?(?:in|make|to) {_AMOUNT}",
+    how_many=rf"(?:how many|what amount of) {_TO} (?:(?:(?:are|is) )?(?:there )?(?:in|make|to)|is|are) {_AMOUNT}",
     bare=rf"{_AMOUNT} (?:in|to|into|as) {_TO}",
 )
+
+
+_ONES = {"a": Fraction(1), "an": Fraction(1), "half a": Fraction(1, 2), "half an": Fraction(1, 2),
+         "a half": Fraction(1, 2)}  # fmt: skip
 
 
 class Units:
@@ -135,12 +143,12 @@ class Units:
         found = RULES.match(said(text).text)
         if not found:
             return None
-        rule, g = found
-        source, target = unit(g["unit"]), unit(g["to"])
+        rule, g = found[0], {"sub": None, "unit2": None, "to2": None, "amount": None} | found[1]
+        source, target = unit(g["unit"] or g["unit2"]), unit(g["to"] or g["to2"])
         sub = unit(g["sub"]) if g["sub"] else None
         if not source or not target or (g["sub"] and not sub):
             return None
-        value = Fraction(1) if g["amount"].lower() in ("a", "an") else _signed(g["amount"])
+        value = _ONES.get((g["amount"] or "a").lower()) or _signed(g["amount"])
         if value is None:
             return None
         if source[0] != target[0] or (sub and sub[0] != source[0]):

@@ -95,6 +95,8 @@ def _once(g: dict[str, str | None], now: datetime, kind: str) -> When | None:
             part = part or "night"
     said_time = g.get("time")
     if not said_time:
+        if day == now.date() and not part:
+            return None  # "today", and when?
         if part:
             at = PARTS[part.lower()]
         elif kind == "alarm":

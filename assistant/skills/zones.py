@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import defaultdict
 from datetime import datetime, tzinfo
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -35,8 +38,12 @@ def _zone(name: str | None) -> tzinfo:
     return datetime.now().astimezone().tzinfo
 
 
+_US = {"eastern": "America/New_York", "central": "America/Chicago", "mountain": "America/Denver",
+       "pacific": "America/Los_Angeles", "hawaii": "Pacific/Honolulu", "alaska": "America/Anchorage"}  # fmt: skip
 ALIASES = {  # names that people say and the database has no file for
-    "utc": "UTC", "gmt": "Etc/GMT", "new york city": "America/New_York", "nyc": "America/New_York",
+    "est": "America/New_York", "cst": "America/Chicago", "mst": "America/Denver", "pst": "America/Los_Angeles",
+    "cet": "Europe/Paris", "utc": "UTC", "gmt": "Etc/GMT", "new york city": "America/New_York",
+    "nyc": "America/New_York",
     "washington": "America/New_York", "washington dc": "America/New_York", "boston": "America/New_York",
     "miami": "America/New_York", "atlanta": "America/New_York", "philadelphia": "America/New_York",
     "san francisco": "America/Los_Angeles", "la": "America/Los_Angeles", "seattle": "America/Los_Angeles",
@@ -66,7 +73,13 @@ REGIONS = ("Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "
 def find(place: str) -> tuple[str, ZoneInfo] | None:
     """(name as it is written, zone) of a city, or None. Cities are the names of the zones and a list of ours."""
     key = " ".join(place.lower().replace(".", "").split())
-    zone = ALIASES.get(key) or _cities().get(key.replace("-", " ")) or _cities().get(key.removeprefix("the "))
+    key = re.sub(r",? [a-z]{2}$", "", key) if "," in key else key  # "houston, tx"
+    key = re.sub(r"(?: standard| daylight)?(?: time)? ?zone$| time$", "", key)
+    if key in _US:
+        return f"{key.title()} time", ZoneInfo(_US[key])
+    cities = _cities()
+    zone = ALIASES.get(key) or cities.get(key.replace("-", " ")) or cities.get(key.removeprefix("the "))
+    zone = zone or _countries().get(key)
     if zone is None:
         return None
     try:
@@ -74,7 +87,7 @@ def find(place: str) -> tuple[str, ZoneInfo] | None:
     except (KeyError, OSError, ValueError):
         raise SkillError(f"the time in {place} cannot be told", why="this machine has no time zone database",
                          hint="install the package tzdata") from None  # fmt: skip
-    if key in ALIASES:
+    if key in ALIASES or key in _countries():
         return (key.upper() if len(key) < 4 else key.title()), found
     return zone.rpartition("/")[2].replace("_", " "), found
 
@@ -84,3 +97,15 @@ def _cities() -> dict[str, str]:
     """City -> zone: "new york" -> "America/New_York"."""
     names = sorted(name for name in available_timezones() if name.partition("/")[0] in REGIONS)
     return {name.rpartition("/")[2].replace("_", " ").replace("-", " ").lower(): name for name in names}
+
+
+@cache
+def _countries() -> dict[str, str]:
+    """Country -> zone, for countries with one zone only (zone.tab and iso3166.tab of the time zone database)."""
+    folder = resources.files("tzdata") / "zoneinfo"
+    rows = [[line.split("\t") for line in (folder / name).read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+            for name in ("iso3166.tab", "zone.tab")]  # fmt: skip
+    zones = defaultdict(list)
+    for code, _, zone, *_ in rows[1]:
+        zones[code].append(zone)
+    return {name.lower(): zones[code][0] for code, name in rows[0] if len(zones[code]) == 1}
