@@ -155,7 +155,7 @@ def checked(table: dict[str, Any], kind: type[T], file: Path, section: str) -> T
     except msgspec.ValidationError as error:
         # msgspec ends its message with the place: "Expected `int`, got `str` - at `$.threads`".
         why, _, place = str(error).partition(" - at ")
-        key = re.sub(r"^`\$\.?|`$", "", place)
+        key = re.sub(r"^`\$\.?|(\[.*)?`$", "", place)  # of a list: the list
         why = why.replace("`", "").replace("Expected", "expected", 1)
         raise ConfigError(
             f"wrong value for '{key}' in [{section}]",

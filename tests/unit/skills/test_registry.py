@@ -156,7 +156,8 @@ def test_skills_are_tools_with_schemas_and_each_can_be_called(registry):
     ("name", "arguments", "why"),
     [("calculat", {}, "Did you mean 'calculate'"), ("calculate", {}, "expression is missing"),
      ("calculate", {"expression": 5}, "must be a string"), ("convert_units", {"amount": True,
-      "source": "m", "target": "km"}, "must be a number"), ("calculate", {"expression": "the moon"}, "does not understand"),
+      "source": "m", "target": "km"}, "must be a number"),
+     ("calculate", {"expression": "the moon"}, "does not understand"),
      ("calculate", {"expression": "1" * 600}, "must be a string")],
 )  # fmt: skip
 def test_wrong_calls_say_what_is_wrong(registry, name, arguments, why):
