@@ -123,7 +123,8 @@ class Services:
         self._engine = engine
         self._ready.set()
         self._background = [asyncio.create_task(self._learn_the_wall()),
-                            asyncio.create_task(self.follower.watch(self._go_over, engine.passes))]  # fmt: skip
+                            asyncio.create_task(self.follower.watch(self._go_over, engine.passes)),
+                            asyncio.create_task(asyncio.to_thread(self.skills.warm))]  # fmt: skip
 
     async def _go_over(self, option: Option) -> None:
         """Make another option run: loaded beside the present one, exchanged between two replies. Raises AssistantError,

@@ -118,6 +118,10 @@ class Registry:
                     return answer
         return None
 
+    def warm(self) -> None:
+        """Do what the first message would otherwise wait for."""
+        self.answer("-")
+
     def tools(self) -> list[Tool]:
         """What a model may call, of the skills that are on; a plug-in's are in its attribute `tools`."""
         found: list[Tool] = []
