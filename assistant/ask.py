@@ -132,6 +132,7 @@ async def _forget(client: Any, chat_id: str) -> None:
 @click.option("--top-p", type=float)
 @click.option("--seed", type=int, help="The same seed gives the same reply.")
 @click.option("--max-tokens", type=click.IntRange(min=1))
+@click.option("--no-skills", is_flag=True, help="The model answers, whatever a skill would have said.")
 @click.option("--stop", multiple=True, help="End the reply before this text; may be repeated.")
 def command(
     prompt: tuple[str, ...],
@@ -142,6 +143,7 @@ def command(
     as_json: bool,
     backend: str | None,
     stop: tuple[str, ...],
+    no_skills: bool,
     **sampling: float | int | None,
 ) -> None:
     """Ask one question and print the reply.
@@ -161,6 +163,8 @@ def command(
     options: dict[str, Any] = {k: v for k, v in sampling.items() if v is not None}
     if stop:
         options["stop"] = list(stop)
+    if no_skills:
+        options["skills"] = False
     printer = _Printer()
     try:
         finished = ask(
@@ -201,6 +205,8 @@ def _report(finished: wire.Finished, as_json: bool) -> None:
             "usage": finished.usage,
             "cost": finished.cost,
         }
+        if message.skill:
+            answer["skill"] = message.skill
         click.echo(msgspec.json.encode(answer).decode())
     if message.finish_reason == "length":
         click.echo("note: the reply was cut at the token limit (--max-tokens)", err=True)

@@ -13,6 +13,7 @@ from assistant.errors import AssistantError
 COMMANDS = {  # name -> where its click command is, and its line in --help (so that help loads nothing)
     "chat": ("assistant.tui.command:command", "Chat in the terminal."),
     "ask": ("assistant.ask:command", "Ask one question and print the reply."),
+    "skills": ("assistant.skillset:skills", "Show and try what code answers, without the model."),
     "serve": ("assistant.daemon.command:command", "Run the daemon in this terminal."),
     "plan": ("assistant.plan.command:command", "Choose where and how to run, and say why."),
     "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),

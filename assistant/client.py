@@ -131,6 +131,31 @@ class Client:
         """What the same tokens would cost elsewhere."""
         return await self._request("GET", "/v1/prices", answer=wire.CloudPrices)
 
+    # --- skills ---
+
+    async def skills(self) -> list[wire.SkillView]:
+        """What code answers without the model, in the order in which it is asked."""
+        return (await self._request("GET", "/v1/skills", answer=wire.SkillList)).data
+
+    async def reminders(self) -> list[wire.Reminder]:
+        """What is to be told, the next first; then what was told lately."""
+        return (await self._request("GET", "/v1/reminders", answer=wire.ReminderList)).data
+
+    async def remind(self, text: str) -> wire.Reminder:
+        """Set a reminder by a sentence such as a chat understands."""
+        return await self._request("POST", "/v1/reminders", wire.NewReminder(text=text), answer=wire.Reminder)
+
+    async def cancel_reminder(self, reminder_id: int) -> None:
+        await self._request("DELETE", f"/v1/reminders/{int(reminder_id)}", answer=_Deleted)
+
+    async def reminders_told(self, since: float, wait_s: float = 0.0) -> list[wire.Reminder]:
+        """What was told after a moment (Unix seconds), the oldest first; waits so long for something to be told.
+
+        To follow them, ask again with the newest `fired_at`.
+        """
+        path, wait = f"/v1/reminders/told?since={since!r}", {"prefer": f"wait={min(wait_s, ANSWER_TIMEOUT_S / 2):.0f}"}
+        return (await self._request("GET", path, answer=wire.ReminderList, headers=wait)).data
+
     # --- the library ---
 
     async def search(self, query: str, chat_id: str | None = None) -> list[wire.SearchHit]:
@@ -206,15 +231,27 @@ class Client:
 
     # --- HTTP ---
 
-    async def _exchange(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    async def _exchange(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        payload = _payload(body)
         try:
-            response = await self._http.request(method, path, **_payload(body))
+            response = await self._http.request(
+                method, path, content=payload.get("content"), headers=payload.get("headers", {}) | (headers or {})
+            )
         except Exception as error:
             raise self._translated(error) from error
         return response.status_code, response.content
 
-    async def _request(self, method: str, path: str, body: Any = None, answer: type[T] | Any = Any) -> T:
-        status, content = await self._exchange(method, path, body)
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        answer: type[T] | Any = Any,
+        headers: dict[str, str] | None = None,
+    ) -> T:
+        status, content = await self._exchange(method, path, body, headers)
         if status >= 400:
             raise _refusal(status, content)
         return _decode(content, answer)

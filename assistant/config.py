@@ -89,6 +89,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     power_supply: Annotated[str, about("where the kernel tells what feeds the machine")] = "/sys/class/power_supply"
 
 
+class Skills(msgspec.Struct, frozen=True, kw_only=True):
+    """What code answers in chats, without the model."""
+
+    enabled: Annotated[bool, about("false: the model answers everything")] = True
+    off: Annotated[list[str], about("names of skills that stay silent; `assistant skills` lists them")] = []
+
+
 class Tui(msgspec.Struct, frozen=True, kw_only=True):
     """How the terminal looks."""
 
@@ -104,6 +111,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     daemon: Daemon = msgspec.field(default_factory=Daemon)
     history: History = msgspec.field(default_factory=History)
     plan: Plan = msgspec.field(default_factory=Plan)
+    skills: Skills = msgspec.field(default_factory=Skills)
     tui: Tui = msgspec.field(default_factory=Tui)
 
 
@@ -147,7 +155,7 @@ def checked(table: dict[str, Any], kind: type[T], file: Path, section: str) -> T
     except msgspec.ValidationError as error:
         # msgspec ends its message with the place: "Expected `int`, got `str` - at `$.threads`".
         why, _, place = str(error).partition(" - at ")
-        key = re.sub(r"^`\$\.?|`$", "", place)
+        key = re.sub(r"^`\$\.?|(\[.*)?`$", "", place)  # of a list: the list
         why = why.replace("`", "").replace("Expected", "expected", 1)
         raise ConfigError(
             f"wrong value for '{key}' in [{section}]",

@@ -7,6 +7,7 @@
     |-- ModelNotFound       69   no model of that name is in the store
     |-- BackendError        69   a device cannot be used, or failed at work
     |-- DaemonUnavailable   69   no daemon answers and none could be started
+    |-- SkillError           1   a skill was asked for what it cannot do
     |-- RequestError      1/75   the daemon refused a request (75: trying later may help)
     `-- HistoryError         1   the history database or a checkpoint cannot be read or written
         `-- StorageFull      1   nothing more can be written there
@@ -87,6 +88,10 @@ class DaemonUnavailable(AssistantError):
     """No daemon answers on the socket and none could be started."""
 
     exit_code = EXIT_UNAVAILABLE
+
+
+class SkillError(AssistantError):
+    """A skill was asked for what it cannot do; in a chat this is its answer."""
 
 
 class RequestError(AssistantError):

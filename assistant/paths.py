@@ -87,6 +87,11 @@ def models_dir() -> Path:
     return data_dir() / "models"
 
 
+def skills_dir() -> Path:
+    """What skills keep for the person, a folder each: notes, reminders."""
+    return data_dir() / "skills"
+
+
 def history_file() -> Path:
     return state_dir() / "history.sqlite3"
 

@@ -118,11 +118,17 @@ def _check_of(file: Path) -> Any:
 
 
 def _config(file: Path) -> None:
+    from assistant.skills.registry import Registry
+
     found = configuration.load(file)
     for name in (found.plan.policy, found.plan.on_battery):
         if name and name not in policies.names():
             raise ConfigError(f"there is no policy '{name}' as [plan] asks for", where=file,
                               hint=did_you_mean(name, policies.names()))  # fmt: skip
+    try:
+        Registry(found.skills)
+    except ConfigError as error:  # a skill that is not there
+        raise ConfigError(error.what, where=file, hint=error.hint) from error
 
 
 def _prices(file: Path) -> None:

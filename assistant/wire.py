@@ -237,6 +237,7 @@ class SendMessage(SamplingFields, kw_only=True):
     parent_id: str | None = None
     root: bool = False  # True: parent is the chat's root (edit of the very first message)
     think: bool | None = None
+    skills: bool | None = None  # False: the model answers, whatever a skill would have said
 
 
 class Regenerate(SamplingFields):
@@ -244,6 +245,7 @@ class Regenerate(SamplingFields):
 
     message_id: str | None = None
     think: bool | None = None
+    skills: bool | None = None  # False: the model answers, whatever a skill would have said
 
 
 class Nothing(Wire):
@@ -405,6 +407,48 @@ class Revision(Wire):
 
     revision: int
     chat: Chat | None = None
+
+
+# --- /v1/skills ----------------------------------------------------------------------------------------------
+
+
+class SkillView(Wire):
+    """A skill as the daemon has it."""
+
+    name: str
+    help: str
+    examples: list[str]
+    on: bool
+    why_off: str = ""  # switched off, or what is wrong with a plug-in
+    plugin: str = ""  # the distribution that brings it; empty for ours
+
+
+class SkillList(Wire):
+    data: list[SkillView]
+
+
+class Reminder(Wire):
+    """Something to be told at a time. Once told it is kept for a while, so that nobody misses it."""
+
+    id: int
+    text: str
+    kind: Literal["timer", "alarm", "reminder"]
+    due_at: float  # when next, Unix seconds
+    when: str  # the same in words, in the zone of the machine that keeps it
+    repeats: str = ""  # in words; empty: once
+    fired_at: float | None = None  # when it was told last
+    late_s: float | None = None  # how late that was; None: in time
+    done: bool = False  # told, and it does not come again
+
+
+class ReminderList(Wire):
+    data: list[Reminder]
+
+
+class NewReminder(Wire):
+    """`text` is a sentence such as a chat understands: "remind me to call Ann at 6 pm"."""
+
+    text: str
 
 
 # --- /v1/plan ------------------------------------------------------------------------------------------------

@@ -65,3 +65,31 @@ def test_subcommands_in_examples_exist() -> None:
                 break
             command = command.get_command(click.Context(command), word)
             assert command is not None, f"{page}: `assistant {' '.join(words)}`: no '{word}'"
+
+
+def test_what_skills_say_in_the_documentation_is_what_they_say(tmp_path) -> None:
+    """Every row of the table in docs/skills.md, in its order, at the moment that the page names."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from assistant.skills.registry import Registry
+
+    page = (ROOT / "docs" / "skills.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", page[: page.index("## Never by luck")], re.MULTILINE)[1:]
+    assert len(rows) >= 15
+    registry, now = Registry(root=tmp_path, plugins=[]), datetime(2026, 11, 23, 14, 5, tzinfo=ZoneInfo("Europe/Berlin"))
+    for said, answer in rows:
+        assert registry.answer(said, now=now).text == answer
+    for said in re.findall(r"`([^`]+)`", page[page.index("\nAnd: ") : page.index("`=` is exact")]):
+        assert registry.answer(said, now=now), said
+
+
+def test_the_skill_in_the_documentation_is_one() -> None:
+    from assistant.skills.base import Skill
+
+    page = (ROOT / "docs" / "skills.md").read_text(encoding="utf-8")
+    made: dict = {}
+    exec(next(body for kind, body in FENCE.findall(page) if kind == "python"), made)
+    assert isinstance(made["Dice"](), Skill)
+    assert made["Dice"]().answer("Roll a die!", None).text.startswith("It is a ")
+    assert made["Dice"]().answer("die", None) is None

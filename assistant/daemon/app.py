@@ -21,6 +21,7 @@ from assistant.daemon import (
     prices_api,
     responses_api,
     selftest_api,
+    skills_api,
     states_api,
 )
 from assistant.daemon.answers import answer, body, failure
@@ -31,7 +32,7 @@ from assistant.errors import AssistantError, RequestError
 log = logging.getLogger(__name__)
 
 WITHOUT_MODEL = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/metrics", "/api/version", "/v1/selftest",
-                           "/v1/selftest/attest"})  # fmt: skip
+                           "/v1/selftest/attest", "/v1/skills", "/v1/reminders", "/v1/reminders/told"})  # fmt: skip
 LOADING_PATIENCE_S = 25.0  # below the 30 s that our own clients wait for an answer
 
 
@@ -113,6 +114,7 @@ def create_app(services: Services) -> Starlette:
             *selftest_api.ROUTES,
             *library_api.ROUTES,
             *prices_api.ROUTES,
+            *skills_api.ROUTES,
         ],
         exception_handlers={AssistantError: _ours, HTTPException: _http, Exception: _unexpected},
     )

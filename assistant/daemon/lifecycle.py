@@ -96,7 +96,7 @@ async def _serve(
                 await asyncio.to_thread(services.backend.release)
 
     async def leave_when_idle() -> None:
-        while services.idle_s() < idle_exit_s:
+        while services.idle_s() < idle_exit_s or services.bell.waiting:  # see docs/decisions/019
             await asyncio.sleep(IDLE_CHECK_S)
         log.info("leaving: nobody has asked for %.0f s", idle_exit_s)
         server.should_exit = True

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assistant import paths, proofs, seccomp, silence, wire
 from assistant.config import Config
+from assistant.daemon.bell import Bell
 from assistant.daemon.replan import Follower
 from assistant.daemon.resident import Resident
 from assistant.engine import Engine
@@ -30,6 +31,8 @@ from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
 from assistant.session.constrained import Grammars
 from assistant.session.responses import Responses
+from assistant.session.skilled import BACKEND as SKILL
+from assistant.skills.registry import REMINDERS, Registry
 from assistant.solver.problem import Option
 from backends.base import Backend, BackendUnavailable, Workload
 
@@ -65,10 +68,13 @@ class Services:
             paths.checkpoints_dir() if keep else None, self.model.weights.config, self._state_key(),
             config.history.checkpoint_cap_mb << 20,
         )  # fmt: skip
+        self.skills = Registry(config.skills)
+        self.bell = Bell(self.skills.folder(REMINDERS), on=self.skills.is_on(REMINDERS))
         self.metrics, self.energy = Metrics(), EnergyMeter()
         self.read_bandwidth: bandwidth.Reading | None = None
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
         self._background: list[asyncio.Task] = []
+        self._ringing: asyncio.Task | None = None
         self._engine: Engine | None = None
         self.damage: str | None = None
         self.stopping = False
@@ -102,12 +108,14 @@ class Services:
 
     async def start(self) -> None:
         """Load the weights, then open for requests and begin to follow the policy."""
+        self._ringing = asyncio.create_task(self.bell.run())  # it needs no model, and something may be due
         await self._load()
         engine = Engine(self.backend, max_batch=self.follower.active.settings["batch"],
                         prefill_chunk=self.config.daemon.prefill_chunk,
                         max_queue=self.config.daemon.max_queue, probe=lambda: self.backend.probe())  # fmt: skip
         speaker = self._speaker()
-        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered)
+        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered,
+                           self.skills, self.status)  # fmt: skip
         tokenizer = self.model.tokenizer
         grammars = Grammars(tokenizer.tokens, self.model.weights.config.vocab, tokenizer.encode)
         self.completions = Completions(engine, speaker, self.config.sampling, grammars, self._api_answered)
@@ -115,7 +123,8 @@ class Services:
         self._engine = engine
         self._ready.set()
         self._background = [asyncio.create_task(self._learn_the_wall()),
-                            asyncio.create_task(self.follower.watch(self._go_over, engine.passes))]  # fmt: skip
+                            asyncio.create_task(self.follower.watch(self._go_over, engine.passes)),
+                            asyncio.create_task(asyncio.to_thread(self.skills.warm))]  # fmt: skip
 
     async def _go_over(self, option: Option) -> None:
         """Make another option run: loaded beside the present one, exchanged between two replies. Raises AssistantError,
@@ -147,6 +156,8 @@ class Services:
         self._background[0] = asyncio.create_task(self._learn_the_wall())
 
     async def _chat_answered(self, cost: wire.Cost, finish_reason: wire.FinishReason) -> None:
+        if cost.backend == SKILL:
+            self.bell.look()
         self.metrics.answer(cost, "chat", finish_reason)  # its message keeps the cost, and its day is told by that
 
     async def _api_answered(self, cost: wire.Cost, finish_reason: wire.FinishReason) -> None:
@@ -274,13 +285,14 @@ class Services:
     async def drain(self, limit_s: float, hurry: Callable[[], bool]) -> None:
         """Take no new work; return when all replies under way are finished, the time is over or `hurry` says so."""
         self.stopping = True
+        await self.bell.close()
         until = time.monotonic() + limit_s
         while self._engine and any(self._engine.load) and time.monotonic() < until and not hurry():
             await asyncio.sleep(DRAIN_LOOK_S)
 
     async def close(self) -> None:
         """Stop writing, store what there is, give everything back."""
-        for task in self._background:
+        for task in (*self._background, *filter(None, [self._ringing])):
             task.cancel()
         self.follower.feedback.save()
         if self._engine:

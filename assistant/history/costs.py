@@ -24,7 +24,7 @@ def cost_report(
     if by == "session":
         found = _by_session(history, since, rows)
     else:
-        label = (lambda r: r["day"]) if by == "day" else (lambda r: f"{r['backend']} {r['precision']}")
+        label = (lambda r: r["day"]) if by == "day" else (lambda r: f"{r['backend']} {r['precision']}".rstrip())
         groups = groupby(sorted(rows, key=label, reverse=by == "day"), label)
         found = [(name, name, ledger.totals_of(group)) for name, group in groups]
     return wire.CostReport(

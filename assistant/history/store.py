@@ -284,6 +284,13 @@ class History:
                 with self._write() as db:
                     db.execute(f"UPDATE messages SET {column} = ? WHERE id = ?", (text, message_id))
 
+    def skill_answers(self, user_id: str) -> list[wire.SkillAnswer]:
+        """What skills have said to a user message, oldest first."""
+        rows = self._rows(
+            "SELECT skill FROM messages WHERE parent_id = ? AND skill IS NOT NULL ORDER BY rowid", user_id
+        )
+        return [msgspec.json.decode(row["skill"], type=wire.SkillAnswer) for row in rows]
+
     # --- responses: what /v1/responses has to say again ---
 
     def add_response(self, message_id: str, first_id: str, request: str) -> None:

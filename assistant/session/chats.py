@@ -16,8 +16,10 @@ from assistant.history.state_file import Conversation, PastTurn, read_state, wri
 from assistant.meter import Meter
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
+from assistant.session.skilled import SkilledReply
 from assistant.session.text import reply_text_of
 from assistant.session.transcript import ChatTemplate, Turn, pieces, reply_prefix
+from assistant.skills.registry import Registry
 from backends.base import ModelConfig, State
 
 TITLE_CHARS = 60
@@ -61,11 +63,14 @@ class Chats:
         speaker: Speaker,
         sampling: Sampling,
         record: Record | None = None,
+        skills: Registry | None = None,
+        status: Callable[[], wire.Ready] | None = None,
     ):
-        """`record` is awaited for each answer, however it ended."""
+        """`record` is awaited for each answer, however it ended; `status`: what skills may tell of what runs."""
         self._engine, self._history, self._checkpoints = engine, history, checkpoints
         self._speaker, self._sampling, self._record = speaker, sampling, record
-        self._live: dict[str, Reply] = {}  # by chat id
+        self._skills, self._status = skills, status
+        self._live: dict[str, Reply | SkilledReply] = {}  # by chat id
         self._unstored: dict[str, Outcome] = {}  # replies that the disk had no room for, by message id
         self._settling = False
 
@@ -151,8 +156,11 @@ class Chats:
 
     def send(
         self, chat_id: str, request: wire.SendMessage, client: str = "", constraint: Constraint | None = None
-    ) -> tuple[wire.Started, Reply]:
-        """Store a user turn, then start its reply. The turn is on disk when this returns."""
+    ) -> tuple[wire.Started, Reply | SkilledReply]:
+        """Store a user turn, then start its reply. The turn is on disk when this returns.
+
+        Skills are asked before the model, unless the request or a constraint says otherwise.
+        """
         chat = self._history.chat(chat_id)
         self._refuse_if_writing(chat_id)
         if not request.content.strip():
@@ -171,11 +179,11 @@ class Chats:
         user, reply = self._history.add_turn(chat_id, parent_id, request.content)
         if not chat.messages and not chat.title:
             self._history.update_chat(chat_id, title=" ".join(request.content.split())[:TITLE_CHARS])
-        return self._start(chat, user, reply, request, generation)
+        return self._begin(chat, user, reply, request, generation)
 
     def regenerate(
         self, chat_id: str, request: wire.Regenerate, client: str = "", constraint: Constraint | None = None
-    ) -> tuple[wire.Started, Reply]:
+    ) -> tuple[wire.Started, Reply | SkilledReply]:
         """Another reply to a user message (default: the last one of the branch), beside its earlier ones."""
         chat = self._history.chat(chat_id)
         self._refuse_if_writing(chat_id)
@@ -184,7 +192,7 @@ class Chats:
         if not users:
             raise RequestError("there is no message to answer again", code="nothing_to_regenerate")
         generation = self._checked(request, client, constraint)
-        return self._start(chat, users[-1], self._history.add_reply(chat_id, users[-1].id), request, generation)
+        return self._begin(chat, users[-1], self._history.add_reply(chat_id, users[-1].id), request, generation)
 
     def check(self, request: wire.SamplingFields, client: str = "") -> None:
         """Raises what `send` would raise for these settings, before anything is stored."""
@@ -211,6 +219,36 @@ class Chats:
             client=client,
         )
 
+    def _begin(
+        self,
+        chat: wire.Chat,
+        user: wire.Message,
+        reply: wire.Message,
+        request: wire.SendMessage | wire.Regenerate,
+        generation: Generation,
+    ) -> tuple[wire.Started, Reply | SkilledReply]:
+        skills = self._skills if request.skills is not False and generation.constraint is None else None
+        if skills and skills.concerns(user.content):
+            before = self._history.skill_answers(user.id)
+            running = SkilledReply(
+                ask=lambda: skills.answer(user.content, chat_id=chat.id, before=before, status=self._status),
+                finish=lambda outcome: self._finish_given(chat.id, reply.id, outcome),
+                write=lambda: self._start(chat, user, reply, request, generation),
+                failed=lambda: self._live.pop(chat.id, None),
+            )
+        else:
+            running = self._start(chat, user, reply, request, generation)
+        self._live[chat.id] = running
+        return wire.Started(user_message=user, message_id=reply.id), running
+
+    async def _finish_given(self, chat_id: str, reply_id: str, outcome: Outcome) -> wire.StreamEvent:
+        """Store a skill's answer as the reply. There is no checkpoint after it: the next turn goes on from an older one
+        and reads the answer into the state with the rest."""
+        self._live.pop(chat_id, None)
+        if self._record:
+            await self._record(outcome.cost, outcome.finish_reason)
+        return await asyncio.to_thread(self._stored, reply_id, outcome)
+
     def _start(
         self,
         chat: wire.Chat,
@@ -218,7 +256,8 @@ class Chats:
         reply: wire.Message,
         request: wire.SendMessage | wire.Regenerate,
         generation: Generation,
-    ) -> tuple[wire.Started, Reply]:
+    ) -> Reply:
+        """The model writes. Raises AssistantError; the reply is marked as failed then."""
         speaker, bound = self._speaker, generation.constraint
         prefix = bound.prefix if bound else reply_prefix(speaker.template, request.think)
         turns = [Turn(m.role, m.content, m.id) for m in self._history.path(chat.id, user.id)]
@@ -251,7 +290,7 @@ class Chats:
         stops = (*speaker.template.stops, *stop_strings(request))
         text = reply_text_of(speaker.decode_bytes, bound, stops)
         try:
-            running = Reply(
+            return Reply(
                 self._engine,
                 generation,
                 text,
@@ -264,8 +303,6 @@ class Chats:
         except AssistantError:
             self._history.update_reply(reply.id, "", "error", "error")
             raise
-        self._live[chat.id] = running
-        return wire.Started(user_message=user, message_id=reply.id), running
 
     def _nearest(self, texts: list[str], turns: Sequence[Turn]) -> tuple[Checkpoint | None, bytes]:
         """The last checkpoint on the branch and the text that it has not consumed."""
@@ -286,6 +323,7 @@ class Chats:
         # Nobody wanted the end that a shutdown puts to a reply.
         cut = "interrupted" if self._settling else "cancelled"
         status = {"cancelled": cut, "error": "error"}.get(outcome.finish_reason, "complete")
+        self._history.annotate(reply_id, skill=outcome.skill)
         self._history.update_reply(reply_id, outcome.text, status, outcome.finish_reason, outcome.cost)
 
     def _stored(self, reply_id: str, outcome: Outcome) -> wire.StreamEvent:

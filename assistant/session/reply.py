@@ -28,15 +28,16 @@ Record = Callable[[wire.Cost, wire.FinishReason], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a reply ended. `state` has consumed the prompt and the reply except `pending`."""
+    """How a reply ended. `state` has consumed the prompt and the reply except `pending`; a skill's has none."""
 
     text: str
     finish_reason: wire.FinishReason
     cost: wire.Cost
-    state: State
-    fed_tokens: int  # tokens consumed by `state` since the generation began
-    pending: bytes
+    state: State | None = None
+    fed_tokens: int = 0  # tokens consumed by `state` since the generation began
+    pending: bytes = b""
     error: str | None = None
+    skill: wire.SkillAnswer | None = None
 
 
 class Reply:

@@ -44,6 +44,7 @@ def test_exit_codes() -> None:
         "BackendError": 69,
         "DaemonUnavailable": 69,
         "RequestError": 1,
+        "SkillError": 1,
         "HistoryError": 1,
         "StorageFull": 1,
     }

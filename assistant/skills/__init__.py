@@ -1,0 +1,1 @@
+"""What code answers and the model need not: exact, offline, found by strict grammars."""
