@@ -94,6 +94,9 @@ class Skills(msgspec.Struct, frozen=True, kw_only=True):
 
     enabled: Annotated[bool, about("false: the model answers everything")] = True
     off: Annotated[list[str], about("names of skills that stay silent; `assistant skills` lists them")] = []
+    by_model: Annotated[
+        bool, about("true: a model that was trained to call tools may call skills; each new chat reads them first")
+    ] = False
 
 
 class Tui(msgspec.Struct, frozen=True, kw_only=True):

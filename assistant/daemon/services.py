@@ -31,6 +31,7 @@ from assistant.session.chats import Chats, Speaker
 from assistant.session.completions import Completions
 from assistant.session.constrained import Grammars
 from assistant.session.responses import Responses
+from assistant.session.skill_calls import SkillCalls
 from assistant.session.skilled import BACKEND as SKILL
 from assistant.skills.registry import REMINDERS, Registry
 from assistant.solver.problem import Option
@@ -114,10 +115,12 @@ class Services:
                         prefill_chunk=self.config.daemon.prefill_chunk,
                         max_queue=self.config.daemon.max_queue, probe=lambda: self.backend.probe())  # fmt: skip
         speaker = self._speaker()
-        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered,
-                           self.skills, self.status)  # fmt: skip
         tokenizer = self.model.tokenizer
         grammars = Grammars(tokenizer.tokens, self.model.weights.config.vocab, tokenizer.encode)
+        by_model = self.config.skills.by_model
+        calls = SkillCalls(self.skills, grammars, speaker.template) if by_model else None
+        self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered,
+                           self.skills, self.status, calls)  # fmt: skip
         self.completions = Completions(engine, speaker, self.config.sampling, grammars, self._api_answered)
         self.responses = Responses(self.chats, self.history)
         self._engine = engine

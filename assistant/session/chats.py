@@ -14,8 +14,10 @@ from assistant.errors import AssistantError, HistoryError, RequestError
 from assistant.history import Checkpoint, Checkpoints, History
 from assistant.history.state_file import Conversation, PastTurn, read_state, write_state
 from assistant.meter import Meter
+from assistant.models.tool_calls import offer
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
+from assistant.session.skill_calls import CalledReply, SkillCalls, words_of
 from assistant.session.skilled import SkilledReply
 from assistant.session.text import reply_text_of
 from assistant.session.transcript import ChatTemplate, Turn, pieces, reply_prefix
@@ -65,12 +67,16 @@ class Chats:
         record: Record | None = None,
         skills: Registry | None = None,
         status: Callable[[], wire.Ready] | None = None,
+        skill_calls: SkillCalls | None = None,
     ):
-        """`record` is awaited for each answer, however it ended; `status`: what skills may tell of what runs."""
+        """`record` is awaited for each answer, however it ended; `status`: what skills may tell of what runs.
+
+        `skill_calls`: skills that the model may call where no grammar had an answer.
+        """
         self._engine, self._history, self._checkpoints = engine, history, checkpoints
         self._speaker, self._sampling, self._record = speaker, sampling, record
-        self._skills, self._status = skills, status
-        self._live: dict[str, Reply | SkilledReply] = {}  # by chat id
+        self._skills, self._status, self._skill_calls = skills, status, skill_calls
+        self._live: dict[str, Reply | CalledReply | SkilledReply] = {}  # by chat id
         self._unstored: dict[str, Outcome] = {}  # replies that the disk had no room for, by message id
         self._settling = False
 
@@ -256,13 +262,16 @@ class Chats:
         reply: wire.Message,
         request: wire.SendMessage | wire.Regenerate,
         generation: Generation,
-    ) -> Reply:
+    ) -> Reply | CalledReply:
         """The model writes. Raises AssistantError; the reply is marked as failed then."""
+        calls, system = self._may_call(request, generation), chat.system
+        if how := calls and calls.calling(generation.max_tokens, request.think):
+            generation.constraint, system = how.constraint, offer(system, how.functions)
         speaker, bound = self._speaker, generation.constraint
         prefix = bound.prefix if bound else reply_prefix(speaker.template, request.think)
         turns = [Turn(m.role, m.content, m.id) for m in self._history.path(chat.id, user.id)]
         turns[-1] = Turn("user", user.content, user.id + THINK_SUFFIX[request.think])
-        texts = pieces(speaker.template, chat.system, turns)
+        texts = pieces(speaker.template, system, turns)
         texts[-1] += prefix
         base, rest = self._nearest(texts, turns)
         before = base.tokens if base else 0
@@ -276,21 +285,24 @@ class Chats:
             )
 
         async def save(text: str, cost: wire.Cost) -> None:
-            await asyncio.to_thread(self._history.update_reply, reply.id, text, cost=cost)
+            await asyncio.to_thread(self._history.update_reply, reply.id, words_of(text) if how else text, cost=cost)
 
         async def finish(outcome: Outcome) -> wire.StreamEvent:
+            if how:
+                outcome = await calls.carried_out(outcome, chat.id, self._status)
             self._live.pop(chat.id, None)
             if self._record:
                 await self._record(outcome.cost, outcome.finish_reason)
-            # a state that stopped inside the prompt, or broke, is not worth keeping
-            if outcome.finish_reason != "error" and outcome.cost.prompt_tokens == len(tokens):
+            # a state that stopped inside the prompt, or broke, is not worth keeping; one that called a skill did not
+            # read its answer
+            if not outcome.skill and outcome.finish_reason != "error" and outcome.cost.prompt_tokens == len(tokens):
                 self._checkpoints.put(reply.id, Checkpoint(outcome.state, before + outcome.fed_tokens, outcome.pending))
             return await asyncio.to_thread(self._stored, reply.id, outcome)
 
         stops = (*speaker.template.stops, *stop_strings(request))
         text = reply_text_of(speaker.decode_bytes, bound, stops)
         try:
-            return Reply(
+            running = Reply(
                 self._engine,
                 generation,
                 text,
@@ -303,6 +315,11 @@ class Chats:
         except AssistantError:
             self._history.update_reply(reply.id, "", "error", "error")
             raise
+        return CalledReply(running) if how else running
+
+    def _may_call(self, request: wire.SendMessage | wire.Regenerate, generation: Generation) -> SkillCalls | None:
+        """Who carries out what the model calls; None if it shall not."""
+        return self._skill_calls if request.skills is not False and generation.constraint is None else None
 
     def _nearest(self, texts: list[str], turns: Sequence[Turn]) -> tuple[Checkpoint | None, bytes]:
         """The last checkpoint on the branch and the text that it has not consumed."""

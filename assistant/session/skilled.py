@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from assistant import wire
 from assistant.session.reply import Outcome, Reply
+from assistant.session.skill_calls import CalledReply
 
 BACKEND = "skill"
 """What stands in a cost where a device's name would."""
@@ -24,11 +25,11 @@ class SkilledReply:
         self,
         ask: Callable[[], wire.SkillAnswer | None],
         finish: Callable[[Outcome], Awaitable[wire.StreamEvent]],
-        write: Callable[[], Reply],
+        write: Callable[[], Reply | CalledReply],
         failed: Callable[[], object],
     ):
         self._ask, self._finish, self._write, self._failed = ask, finish, write, failed
-        self._reply: Reply | None = None
+        self._reply: Reply | CalledReply | None = None
         self._given: Outcome | None = None
         self._cancelled = False
         self._last: wire.StreamEvent | None = None

@@ -17,8 +17,15 @@ import openai
 import pytest
 from safetensors.numpy import save_file
 
+from assistant import config
+from assistant.models.template import template_named
+from assistant.models.tokenizer import Tokenizer
 from assistant.models.vocabulary import write_vocabulary
+from assistant.session.constrained import Grammars
+from assistant.session.skill_calls import SkillCalls
+from assistant.skills.registry import Registry
 from tests.daemon.conftest import BYTES, Daemon
+from tests.daemon.test_chats import stream
 from tests.synthetic import synthetic_tensors, to_blinkdl
 
 WEATHER = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 2}, "unit": {"enum": ["°C", "°F"]}},
@@ -60,7 +67,10 @@ def daemon():
     added = made.run("models", "add", str(home / "caller.safetensors"), "--template", "g1", "--vocab",
                      str(home / "vocab.txt"))  # fmt: skip
     assert added.returncode == 0, added.stderr
-    made.configure('[model]\nname = "caller"\n[sampling]\nmax_tokens = 200\ntemperature = 0.7\ntop_p = 1.0\n')
+    made.configure(
+        '[model]\nname = "caller"\n[sampling]\nmax_tokens = 200\ntemperature = 0.7\ntop_p = 1.0\n'
+        "[skills]\nby_model = true\n"
+    )
     yield made.start()
     made.end()
     shutil.rmtree(home)
@@ -234,3 +244,35 @@ def test_ollama_calls_a_function_of_python(daemon):
     assert client.chat("caller", [*ASK, done.message, *results], tools=[weather], options=options).done
     with pytest.raises(ollama.ResponseError, match="'wether'"):
         client.chat("caller", [*ASK, done.message, {"role": "tool", "tool_name": "wether", "content": ""}])
+
+
+# --- our own skills, called by the model in a chat ---
+
+
+def test_a_chat_shows_exactly_what_the_skill_that_the_model_calls_says(daemon):
+    with daemon.http() as http:
+        chat = http.post("/v1/chats", json={}).json()["id"]
+        for question in ("Well?", "And now?"):
+            steps = stream(http, f"/v1/chats/{chat}/messages", content=question, seed=1, max_tokens=150)
+            used = next(step for step in steps if step["event"] == "skill")["answer"]
+            done = steps[-1]["message"]
+            assert done["content"] == f"Sure\n{used['text']}"
+            assert done["skill"] == used
+            assert "".join(step["text"] for step in steps if step["event"] == "delta") == done["content"]
+            assert steps[-1]["usage"]["completion_tokens"] > 0
+        kept = http.get(f"/v1/chats/{chat}").json()["messages"]
+        assert [bool(message.get("skill")) for message in kept] == [False, True, False, True]
+        plain = stream(http, f"/v1/chats/{chat}/messages", content="And?", skills=False, max_tokens=5)[-1]["message"]
+        assert plain["content"].startswith("Sure")
+        assert not plain.get("skill")
+        assert stream(http, f"/v1/chats/{chat}/messages", content="2 + 2")[-1]["cost"]["backend"] == "skill"
+
+
+def test_a_model_may_only_call_what_changes_nothing(tmp_path):
+    skills = Registry(config.Skills(), tmp_path, [])
+    made = SkillCalls(skills, Grammars(Tokenizer.byte_level().tokens, 257, Tokenizer.byte_level().encode),
+                      template_named("g1")).calling(200, None)  # fmt: skip
+    names = {function["name"] for function in made.functions}
+    assert names == {tool.name for tool in skills.tools() if not tool.acts}
+    assert {"current_time", "calculate"} <= names
+    assert not {"set_timer", "remind", "write_note"} & names
