@@ -106,8 +106,9 @@ class CallReader:
     def _rest(self, out: list[Piece]) -> bool:
         """A call in another order than ours, or none: told when all of it is known."""
         if self._final and self._at < len(self._text):
-            text, calls = split_calls(self._text[self._at :])
-            self._at = len(self._text)
+            space = self._text[self._at : self._found]
+            text, calls = split_calls(self._text[self._found :])
+            text, self._at = space + text if text else "", len(self._text)
             self._say(out, text.rstrip() if self._calls else text)
             for call in calls:
                 out += [CallBegun(call.name), Arguments(call.arguments)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assistant.models.tool_calls import ToolCall, first_call, split_calls
@@ -41,6 +41,7 @@ def test_letter_by_letter():
     assert CallReader().feed("1 < 2") == [Text("1 < 2")]
 
 
+@example(reply='so <tool_call><tool_call>{"name": "go", "arguments": {}}', cuts=[])
 @given(reply=REPLIES, cuts=st.lists(st.integers(0, 60), max_size=6))
 def test_any_reply_in_any_pieces(reply, cuts):
     reply = reply.lstrip()  # as replies are
