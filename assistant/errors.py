@@ -9,6 +9,7 @@
     |-- DaemonUnavailable   69   no daemon answers and none could be started
     |-- SkillError           1   a skill was asked for what it cannot do
     |-- RequestError      1/75   the daemon refused a request (75: trying later may help)
+    |-- DocumentsError       1   the index of documents cannot be read or written
     `-- HistoryError         1   the history database or a checkpoint cannot be read or written
         `-- StorageFull      1   nothing more can be written there
 
@@ -117,6 +118,10 @@ class RequestError(AssistantError):
     def exit_code(self) -> int:  # type: ignore[override]
         """Busy is not broken: a script may try again."""
         return EXIT_RETRY if self.status in (408, 425, 429, 503) else EXIT_FAIL
+
+
+class DocumentsError(AssistantError):
+    """The index of the user's documents cannot be read or written."""
 
 
 class HistoryError(AssistantError):

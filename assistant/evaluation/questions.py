@@ -1,0 +1,128 @@
+"""How well questions about one's own documents are answered: 14 documents, 265 questions, beside plain baselines.
+
+The set is split in halves by a hash of the question: `dev`, on which everything was tuned, and `test`, which was not
+looked at meanwhile.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from assistant.documents import index as documents
+from assistant.documents import search, update
+from assistant.documents.answer import Answer, ask
+from assistant.documents.index import Index
+from assistant.documents.question import WORD
+
+FOLDER = Path(__file__).parent / "household"
+FILE = Path(__file__).parent / "household.txt"
+DEV, TEST = "dev", "test"
+DIRECT, PARAPHRASED, NEAR, FAR = "direct", "paraphrased", "near", "far"
+KINDS = {"d": DIRECT, "p": PARAPHRASED, "n": NEAR, "f": FAR}
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question of the set. `file` and `answer` are empty where no document answers it."""
+
+    text: str
+    kind: str
+    part: str
+    file: str = ""
+    answer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a method says: passages, best first, as (file, text), and a quote; no quote means "I don't know"."""
+
+    passages: list[tuple[str, str]]
+    quote: str | None
+    confidence: float | None = None
+
+
+Method = Callable[[Index, str], Given]
+
+
+@cache
+def read_set() -> tuple[Asked, ...]:
+    found, file = [], ""
+    for line in FILE.read_text("utf-8").splitlines():
+        if line.startswith("["):
+            file = line.strip("[]")
+        elif line and not line.startswith("#"):
+            text, _, answer = line[2:].partition(" | ")
+            part = TEST if zlib.crc32(text.encode()) & 1 else DEV
+            found.append(Asked(text, KINDS[line[0]], part, file if answer else "", answer))
+    return tuple(found)
+
+
+def household() -> Index:
+    """The documents of the set, indexed in memory."""
+    index = documents.in_memory()
+    update.add(index, [FOLDER])
+    return index
+
+
+def flat(text: str) -> str:
+    return " ".join(html.unescape(text).split())
+
+
+def ours(index: Index, text: str) -> Given:
+    found = ask(index, text)
+    passages = [(q.hit.path.name, flat(q.hit.body)) for q in found.quotations]
+    return Given(passages, flat(found.quotations[0].text) if found.known else None, found.confidence)
+
+
+def plain_bm25(index: Index, text: str) -> Given:
+    """What FTS5 gives for any of the words, without weights and without a threshold: the whole passage is the quote."""
+    words = WORD.findall(text)
+    hits = search.best(index, search.any_of(words), 3, (1.0, 1.0, 1.0)) if words else []
+    return Given([(h.path.name, flat(h.body)) for h in hits], flat(hits[0].body) if hits else None)
+
+
+def word_overlap(index: Index, text: str) -> Given:
+    """As grep would: the line block with most of the question's words, exactly as written."""
+    asked = {w.lower() for w in WORD.findall(text)}
+    rows = index.db.execute("SELECT f.path, p.body FROM passages p JOIN files f ON f.id = p.file_id ORDER BY p.id")
+    ranked = sorted(
+        ((len(asked & {w.lower() for w in WORD.findall(body)}), Path(path.decode()).name, flat(body)) for path, body in rows),
+        key=lambda entry: -entry[0],
+    )[:3]
+    ranked = [entry for entry in ranked if entry[0]]
+    return Given([entry[1:] for entry in ranked], ranked[0][2] if ranked else None)
+
+
+METHODS: dict[str, Method] = {"ours": ours, "FTS5 bm25": plain_bm25, "word overlap": word_overlap}
+
+
+def score(index: Index, asked: Iterable[Asked], method: Method) -> Scores:
+    """Shares; `*_false`: an answer where there is none; `unknown_false`: "I don't know" where there is one."""
+    counts: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        counts.setdefault(name, []).append(value)
+
+    for question in asked:
+        given = method(index, question.text)
+        if not question.answer:
+            note("false_answers", given.quote is not None)
+            note(f"false_answers_{question.kind}", given.quote is not None)
+            continue
+        right = [file == question.file and flat(question.answer) in text for file, text in given.passages]
+        for kind in ("", f"_{question.kind}"):
+            note(f"recall_1{kind}", any(right[:1]))
+            note(f"recall_3{kind}", any(right[:3]))
+            note(f"answer_in_quote{kind}", given.quote is not None and flat(question.answer) in given.quote)
+        note("unknown_false", given.quote is None)
+        if given.quote is not None:
+            note("quote_words", len(given.quote.split()))
+    return {name: sum(values) / len(values) for name, values in sorted(counts.items())}
