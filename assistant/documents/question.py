@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 WORD = re.compile(r"\w+")
 STOP_WORDS = frozenset(
@@ -60,7 +61,7 @@ SHAPES: dict[str, re.Pattern[str]] = {
     "frequency": re.compile(rf"\b(?:every|each|once|twice|per|daily|weekly|monthly|yearly|{DAYS})\b", re.IGNORECASE),
     "person": re.compile(
         r"\b(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Coach|Aunt|Uncle|Captain)\.? [A-Z]\w+|\b[A-Z][\w'’]+ (?:[A-Z]\. )?[A-Z][\w'’]+"
-        r"|(?<=[a-z,:;] )[A-Z][a-z]\w+|\b(?:the|our|my) (?:Landlord|Tenants?|neighbour|parents?)\b|^[\s*>-]*[A-Z][a-z]+(?= \w+s\b)",
+        r"|(?<=[a-z,:;] )[A-Z][a-z]\w+|\bby (?:the|my|our|his|her) \w+|^[\s*>-]*[A-Z][a-z]+(?= \w+s\b)",
     ),
     "place": re.compile(
         r"\b(?:in|at|on|under|underneath|behind|beside|near|above|below|beneath|inside|outside|opposite|between|into|along|next to"
@@ -115,6 +116,7 @@ class Question:
     words: tuple[str, ...]
     shape: str
     meant: bool
+    pairs: tuple[tuple[str, str], ...] = ()  # words that follow one another
 
 
 def understand(text: str) -> Question:
@@ -122,10 +124,11 @@ def understand(text: str) -> Question:
     meant = bool(MEANT.search(text))
     asked = MEANT.sub(" ", text) if meant and WORD.search(FILLER.sub(" ", MEANT.sub(" ", text))) else text
     asked = OPENING.sub("", asked.strip(" ,.:")).strip()
-    words = [w for w in WORD.findall(asked.lower().replace("’", "'")) if w not in STOP_WORDS]
-    if meant:
-        words = [w for w in words if not FILLER.fullmatch(w)]
-    return Question(text, tuple(dict.fromkeys(words)), _shape(asked), meant)
+    every = WORD.findall(asked.lower())
+    matter = [w not in STOP_WORDS and not (meant and FILLER.fullmatch(w)) for w in every]
+    words = [w for w, matters in zip(every, matter, strict=True) if matters]
+    pairs = [(a, b) for (a, b), both in zip(pairwise(every), pairwise(matter), strict=True) if all(both)]
+    return Question(text, tuple(dict.fromkeys(words)), _shape(asked), meant, tuple(pairs))
 
 
 def is_question(text: str) -> bool:
@@ -135,4 +138,6 @@ def is_question(text: str) -> bool:
 
 
 def _shape(text: str) -> str:
-    return next((shape for shape, pattern in ASKS if pattern.search(text)), "")
+    """What is asked for first: in "what should I do when ..." that is no date."""
+    found = [(match.start(), place, shape) for place, (shape, pattern) in enumerate(ASKS) if (match := pattern.search(text))]
+    return min(found)[2] if found else ""

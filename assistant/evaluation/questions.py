@@ -7,17 +7,17 @@ looked at meanwhile.
 from __future__ import annotations
 
 import html
-import math
-import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from assistant.documents import index as documents
 from assistant.documents import search, update
-from assistant.documents.answer import Answer, ask
+from assistant.documents.answer import ask
 from assistant.documents.index import Index
 from assistant.documents.question import WORD
 
@@ -126,3 +126,36 @@ def score(index: Index, asked: Iterable[Asked], method: Method) -> Scores:
         if given.quote is not None:
             note("quote_words", len(given.quote.split()))
     return {name: sum(values) / len(values) for name, values in sorted(counts.items())}
+
+
+def calibration(index: Index, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each question that found anything: `Answer.figures` f64[n, 6], whether the passage was right, the confidence."""
+    figures, right, confidence = [], [], []
+    for question in read_set():
+        found = ask(index, question.text)
+        if question.part == part and found.quotations:
+            hit = found.quotations[0].hit
+            figures.append(found.figures)
+            right.append(bool(question.answer) and hit.path.name == question.file
+                         and flat(question.answer) in flat(hit.body))  # fmt: skip
+            confidence.append(found.confidence)
+    return np.array(figures), np.array(right, float), np.array(confidence)
+
+
+def fitted(figures: np.ndarray, right: np.ndarray, penalty: float = 1.0) -> np.ndarray:
+    """Coefficients of the confidence: logistic regression with a ridge, by Newton's method. f64[1 + k], constant first."""
+    design = np.c_[np.ones(len(figures)), figures]
+    ridge = penalty * np.eye(design.shape[1])
+    ridge[0, 0] = 0
+    found = np.zeros(design.shape[1])
+    for _ in range(30):
+        chance = 1 / (1 + np.exp(-design @ found))
+        slope = design.T @ (chance - right) + ridge @ found
+        found -= np.linalg.solve((design.T * (chance * (1 - chance))) @ design + ridge, slope)
+    return found
+
+
+def calibration_error(right: np.ndarray, confidence: np.ndarray, bins: int = 5) -> float:
+    """Expected calibration error over bins of equal size: how far confidence is from the share that is right."""
+    order = np.array_split(np.argsort(confidence), bins)
+    return float(sum(len(b) * abs(right[b].mean() - confidence[b].mean()) for b in order) / len(right))
