@@ -21,6 +21,7 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "config": ("assistant.settings:command", "Check and explain configuration, policies and profiles."),
     "states": ("assistant.states:states", "Move a conversation between machines."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),
+    "docs": ("assistant.documents.command:docs", "Ask your own documents."),
     "cost": ("assistant.cost:command", "Show what the answers have cost."),
     "wall": ("assistant.wall.command:command", "Show the memory wall of this and other machines."),
     "service": ("assistant.service.command:service", "Run the daemon as a systemd service."),

@@ -6,7 +6,7 @@ joules, times of day Unix seconds. Fields with None are left out of the JSON.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -176,6 +176,56 @@ class Quote(Wire):
     heading: str = ""  # what it stands under
     line: int | None = None  # where it begins, from 1; None for pages
     page: int | None = None  # from 1, where the file has pages
+    state: Literal["current", "changed", "gone"] = "current"  # of the file, since it was read
+
+
+class DocumentFolder(Wire):
+    """A folder, or a file by itself, that the user has added."""
+
+    path: str
+    files: int  # that were read
+    skipped: int
+    passages: int
+    bytes: int  # of the files that were read
+
+
+class SkippedFile(Wire):
+    path: str
+    reason: str
+
+
+class DocumentList(Wire):
+    """What is indexed of the user's own files."""
+
+    folders: list[DocumentFolder]
+    skipped: list[SkippedFile]
+
+
+class DocumentQuery(Wire):
+    query: str  # words to search, or a question
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+
+
+class DocumentHit(Wire):
+    quote: Quote  # the whole passage
+    snippet: str  # a part of it, with \x02 before and \x03 after each word that was found
+    score: float  # BM25, larger is better; comparable within one answer only
+
+
+class DocumentHits(Wire):
+    query: str
+    hits: list[DocumentHit]
+
+
+class DocumentAnswer(Wire):
+    """`confidence`: calibrated, that the first quote answers. Below one half that is not `known`, and `quotes` are the
+    nearest passages."""
+
+    question: str
+    known: bool
+    confidence: float
+    text: str  # to be shown as it is
+    quotes: list[Quote]
 
 
 class SkillAnswer(Wire):

@@ -13,6 +13,7 @@ from assistant import wire
 from assistant.daemon import (
     chats_api,
     cost_api,
+    documents_api,
     library_api,
     ollama_api,
     openai_api,
@@ -32,7 +33,8 @@ from assistant.errors import AssistantError, RequestError
 log = logging.getLogger(__name__)
 
 WITHOUT_MODEL = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/metrics", "/api/version", "/v1/selftest",
-                           "/v1/selftest/attest", "/v1/skills", "/v1/reminders", "/v1/reminders/told"})  # fmt: skip
+                           "/v1/selftest/attest", "/v1/skills", "/v1/reminders", "/v1/reminders/told",
+                           *(route.path for route in documents_api.ROUTES)})  # fmt: skip
 LOADING_PATIENCE_S = 25.0  # below the 30 s that our own clients wait for an answer
 
 
@@ -113,6 +115,7 @@ def create_app(services: Services) -> Starlette:
             *openapi.ROUTES,
             *selftest_api.ROUTES,
             *library_api.ROUTES,
+            *documents_api.ROUTES,
             *prices_api.ROUTES,
             *skills_api.ROUTES,
         ],

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from assistant.documents import search
 from assistant.documents.index import Index
-from assistant.documents.question import SHAPES, Question, understand
+from assistant.documents.question import Question, understand
 from assistant.documents.related import related
 from assistant.documents.search import MOST_WORDS, Hit, any_of, quoted
+from assistant.documents.shapes import LOOKS
 from assistant.documents.units import LONGEST_WORDS, Stems, Unit, stems_of, units
 
 CANDIDATES = 12
@@ -93,7 +94,7 @@ def ask(index: Index, text: str, limit: int = 3, tuning: Tuning = TUNED) -> Answ
     if not hits:
         return Answer(question)
     texts, scored = _score(hits, terms, question, tuning)
-    shape = SHAPES.get(question.shape)
+    shape = LOOKS.get(question.shape)
     asked = sum(term.rarity for term in terms)
     quotations: list[Quotation] = []
     for points, number, at, pieces in scored:
@@ -158,7 +159,7 @@ def _score(hits: list[Hit], terms: list[_Term], question: Question, tuning: Tuni
         pairs = [stems.having(quoted(f"{a} {b}")) for a, b in question.pairs]
     asked = sum(term.rarity for term in terms)
     top = hits[0].score or 1.0
-    shape = SHAPES.get(question.shape)
+    shape = LOOKS.get(question.shape)
     scored: Scored = []
     for number, (hit, parts) in enumerate(zip(hits, pieces, strict=True)):
         heading, name, first = texts.heading[number], texts.name[number], texts.first[number]
@@ -186,7 +187,7 @@ def _score(hits: list[Hit], terms: list[_Term], question: Question, tuning: Tuni
 
 
 def _quotation(hit: Hit, parts: list[Unit], at: int, score: float, adds: Adds) -> Quotation:
-    """The sentence, with the one before or after it where that says much of what was asked for and the sentence does not.
+    """The sentence, with its neighbours where they say much of what was asked for and the sentence does not.
 
     `adds(of, beyond)`: what one sentence says of the question that another does not, 0 to 1.
     """
@@ -207,12 +208,14 @@ def _together(body: str, one: Unit, other: Unit) -> bool:
     return not between.strip() and "\n\n" not in between
 
 
-def _figures(scored: Scored, hits: list[Hit], terms: list[_Term], texts: _Texts, question: Question) -> tuple[float, ...]:
+def _figures(
+    scored: Scored, hits: list[Hit], terms: list[_Term], texts: _Texts, question: Question
+) -> tuple[float, ...]:
     """What the confidence is a function of, all of the best sentence:
 
-    the share of the question that it covers by itself (words weighed by rarity); what its neighbours, headings and passage add;
-    how well the rarest word is found anywhere there; whether the kind of thing that was asked for is there (1, -1, 0 for none);
-    its lead over the next passage; the logarithm of the number of words.
+    the share of the question that it covers by itself (words weighed by rarity); what its passage and headings add; how
+    well the rarest word is found anywhere there; whether the kind of thing that was asked for is there (1, -1, 0 for
+    none); its lead over the next passage; the logarithm of the number of words.
     """
     score, number, at, parts = scored[0]
     asked = sum(term.rarity for term in terms)
@@ -221,12 +224,21 @@ def _figures(scored: Scored, hits: list[Hit], terms: list[_Term], texts: _Texts,
     own = sum(term.rarity * term.found.get(here, 0.0) for term in terms) / asked
     reach = sum(term.rarity * max(term.found.get(n, 0.0) for n in around) for term in terms) / asked
     rarest = max(terms, key=lambda term: term.rarity)
-    shape = SHAPES.get(question.shape)
+    shape = LOOKS.get(question.shape)
     quote = " ".join(part.text for part in parts[at : at + 2])
     has_shape = (1.0 if shape.search(quote) else -1.0) if shape else 0.0
-    others = (entry for entry in scored if entry[1] != number and entry[3][entry[2]].text != parts[at].text)  # no copies
+    others = (
+        entry for entry in scored if entry[1] != number and entry[3][entry[2]].text != parts[at].text
+    )  # no copies
     lead = score - next((entry[0] for entry in others), 0.0)
-    return (own, reach - own, max(rarest.found.get(n, 0.0) for n in around), has_shape, min(lead, 1.0), math.log(len(terms)))
+    return (
+        own,
+        reach - own,
+        max(rarest.found.get(n, 0.0) for n in around),
+        has_shape,
+        min(lead, 1.0),
+        math.log(len(terms)),
+    )
 
 
 def _logistic(figures: tuple[float, ...]) -> float:

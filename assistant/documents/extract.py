@@ -1,4 +1,4 @@
-"""One file into blocks: opened without following or waiting for anything, decoded, read by its kind, or skipped and why."""
+"""One file into blocks: opened without following or waiting for anything, decoded, and read by its kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 KINDS = {
-    ".txt": "text", ".text": "text", ".md": "markdown", ".markdown": "markdown", ".mdown": "markdown", ".mkd": "markdown",
+    ".txt": "text", ".text": "text", ".md": "markdown", ".markdown": "markdown", ".mdown": "markdown",
     ".rst": "rst", ".rest": "rst", ".html": "html", ".htm": "html", ".xhtml": "html", ".pdf": "pdf",
 }  # fmt: skip
 BARE_NAMES = {"readme", "license", "licence", "copying", "changelog", "changes", "news", "notes", "todo", "authors",
@@ -31,7 +31,7 @@ READERS: dict[str, Callable[[str], Iterable[Block]]] = {
 }  # fmt: skip
 
 
-class Skipped(Exception):  # noqa: N818: it is an outcome, not an error
+class Skipped(Exception):
     """This file cannot be read, and why; the others can."""
 
 
@@ -90,8 +90,8 @@ def blocks(raw: Raw, kind: str) -> list[Block]:
 def decoded(data: bytes) -> str:
     """UTF-8, UTF-16 and UTF-32 by their marks, else Windows-1252. Raises Skipped for what is no text.
 
-    Text that is not UTF-8 is taken for Windows-1252 only where most of it is ASCII: another 8-bit encoding would be read
-    as nonsense, and a quote has to be right.
+    Text that is not UTF-8 is taken for Windows-1252 only where most of it is ASCII: another 8-bit encoding would be
+    read as nonsense, and a quote has to be right.
     """
     for mark, name in BOMS:
         if data.startswith(mark):

@@ -93,7 +93,8 @@ class Index:
         with self.transaction():
             self._delete(os.fsencode(file.path))
             row = self.db.execute(
-                "INSERT INTO files(root_id, path, kind, size, mtime_ns, sha256, read_at, reason) VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO files(root_id, path, kind, size, mtime_ns, sha256, read_at, reason)"
+                " VALUES (?,?,?,?,?,?,?,?)",
                 (root_id, os.fsencode(file.path), file.kind, file.size, file.mtime_ns, file.sha256, file.read_at,
                  _storable(file.reason)),
             )  # fmt: skip
@@ -168,8 +169,8 @@ def writing(file: Path | None = None) -> Iterator[Index]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DocumentsError("the documents are being read already", where=file, why="another `assistant docs` is at work",
-                                 hint="wait for it to end") from error  # fmt: skip
+            why = "another `assistant docs` is at work"
+            raise DocumentsError("the index is in use", where=file, why=why, hint="wait for it to end") from error
         with _explained(file):
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
             with closing(sqlite3.connect(file, timeout=WAIT_S, isolation_level=None)) as db:
@@ -219,7 +220,8 @@ def _require_fts5(db: sqlite3.Connection) -> None:
         db.execute("DROP TABLE temp.probe")
     except sqlite3.OperationalError as error:
         raise DocumentsError(
-            "this Python's SQLite cannot search text", why=f"SQLite {sqlite3.sqlite_version} was built without FTS5 ({error})",
+            "this Python's SQLite cannot search text",
+            why=f"SQLite {sqlite3.sqlite_version} was built without FTS5 ({error})",
             hint="use a Python whose sqlite3 has FTS5, as those of Debian, Fedora, Homebrew and python.org have",
         ) from error  # fmt: skip
 

@@ -41,7 +41,10 @@ def files_and_passages(db: sqlite3.Connection) -> None:
     )
     db.execute("CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row)")
     new = "INSERT INTO words(rowid, name, heading, body) VALUES (new.id, new.name, new.heading, new.body)"
-    old = "INSERT INTO words(words, rowid, name, heading, body) VALUES ('delete', old.id, old.name, old.heading, old.body)"
+    old = (
+        "INSERT INTO words(words, rowid, name, heading, body)"
+        " VALUES ('delete', old.id, old.name, old.heading, old.body)"
+    )
     db.execute(f"CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN {new}; END")
     db.execute(f"CREATE TRIGGER passages_deleted AFTER DELETE ON passages BEGIN {old}; END")
 

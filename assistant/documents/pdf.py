@@ -1,4 +1,4 @@
-"""Text of PDF files by page, with pypdf in a process of its own: a file that takes all time or memory costs only itself."""
+"""Text of PDF files by page, with pypdf in a process of its own, so that a file that never ends costs only itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_TEXT_BYTES = 64 << 20
 def read(data: bytes) -> list[Block]:
     """Raises Skipped: encrypted, damaged, scanned, too slow, too large."""
     try:
-        import pypdf  # noqa: F401: loaded here, once, and not in each child
+        import pypdf  # noqa: F401 (loaded here, once, and not in each child)
     except ImportError as error:
         raise Skipped("pypdf is not installed") from error
     context = multiprocessing.get_context("fork")

@@ -21,14 +21,14 @@ die died death | job work profession | boss manager head | teacher teach train
 pupil student | school class lesson | learn learned learnt | meet meeting
 car vehicle | drive driving | petrol gas fuel | tyre tire puncture | bike bicycle | service inspection
 ticket fare | luggage suitcase baggage | flight fly plane | hotel inn | trip travel journey excursion
-arrive lands arrival | leave depart departure | insurance policy insured | password passphrase | wifi internet network router
+arrive lands arrival | leave depart departure | insurance policy insured | password passphrase | wifi internet network
 computer machine | program software tool | delete remove | licence license | version release | error fault
-settings configuration | heating heater boiler | hot warm | cold cool | freeze freezer frozen | electricity power current
-light lamp bulb | wash laundry | rubbish trash garbage waste | key lock | cat dog pet animal
-eat food feed meal | forbidden banned prohibited permitted allowed allow | loud noise quiet | paint colour color
-president chair chairman | winner prize | garden plot | plant flower | rain storm | window glass pane | neighbour neighbor
+settings configuration | heating heater boiler | hot warm | cold cool | freeze freezer frozen
+electricity power current | light lamp bulb | wash laundry | rubbish trash garbage waste | key lock | cat dog pet animal
+eat food feed meal | forbidden banned prohibited permitted allowed allow | loud noise quiet | paint colour
+president chair chairman | winner prize | garden plot | plant flower | rain storm | window glass pane
 speed fast quick | weigh weight heavy | long length | wide width | high height tall | borrow lend lent loan
-steal stolen thief | uniform clothes clothing | holiday vacation | edit change changed modify | replace instead | gift present
+steal stolen thief | uniform clothes clothing | holiday vacation | edit change changed modify | gift present
 """
 
 

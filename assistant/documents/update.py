@@ -54,7 +54,7 @@ def add(index: Index, given: Sequence[Path], progress: Progress | None = None) -
                 index.db.execute("DELETE FROM roots WHERE id = ?", (roots.pop(below),))
         roots[path] = root_id
         chosen.append(path)
-    return update(index, [path for path in dict.fromkeys(chosen)], progress)
+    return update(index, list(dict.fromkeys(chosen)), progress)
 
 
 def update(index: Index, only: Iterable[Path] | None = None, progress: Progress | None = None) -> Report:
@@ -100,7 +100,9 @@ def remove(index: Index, given: Sequence[Path]) -> int:
         if root is None:
             above = next((p for p in roots if p in _resolved(path).parents), None)
             why = f"it is part of {above}, which was added as a whole" if above else "it was never added"
-            raise UsageError(f"cannot remove '{printable(path)}'", why=why, hint="`assistant docs list` shows what was added")
+            raise UsageError(
+                f"cannot remove '{printable(path)}'", why=why, hint="`assistant docs list` shows what was added"
+            )
         chosen.append(root)
     for root in chosen:
         index.delete_root(root.id)

@@ -94,7 +94,10 @@ def word_overlap(index: Index, text: str) -> Given:
     asked = {w.lower() for w in WORD.findall(text)}
     rows = index.db.execute("SELECT f.path, p.body FROM passages p JOIN files f ON f.id = p.file_id ORDER BY p.id")
     ranked = sorted(
-        ((len(asked & {w.lower() for w in WORD.findall(body)}), Path(path.decode()).name, flat(body)) for path, body in rows),
+        (
+            (len(asked & {w.lower() for w in WORD.findall(body)}), Path(path.decode()).name, flat(body))
+            for path, body in rows
+        ),
         key=lambda entry: -entry[0],
     )[:3]
     ranked = [entry for entry in ranked if entry[0]]
@@ -129,7 +132,7 @@ def score(index: Index, asked: Iterable[Asked], method: Method) -> Scores:
 
 
 def calibration(index: Index, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each question that found anything: `Answer.figures` f64[n, 6], whether the passage was right, the confidence."""
+    """Of each question that found anything: `Answer.figures` f64[n, 6], whether it was right, the confidence."""
     figures, right, confidence = [], [], []
     for question in read_set():
         found = ask(index, question.text)
@@ -143,7 +146,7 @@ def calibration(index: Index, part: str) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def fitted(figures: np.ndarray, right: np.ndarray, penalty: float = 1.0) -> np.ndarray:
-    """Coefficients of the confidence: logistic regression with a ridge, by Newton's method. f64[1 + k], constant first."""
+    """Coefficients of the confidence, constant first, f64[1 + k]: ridge logistic regression by Newton's method."""
     design = np.c_[np.ones(len(figures)), figures]
     ridge = penalty * np.eye(design.shape[1])
     ridge[0, 0] = 0

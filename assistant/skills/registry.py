@@ -31,7 +31,7 @@ OURS = (
     ("dictionary", "assistant.skills.dictionary:Dictionary"),
     ("abilities", "assistant.skills.abilities:Abilities"),
 )  # name -> where; the strictest grammars first
-LAST = ()  # asked after the plug-ins
+LAST = (("documents", "assistant.skills.documents:Documents"),)  # asked after the plug-ins
 REMINDERS = "reminders"
 PLUGIN_LIMIT_S = 1.0
 TEXT_LIMIT_CHARS = 2000
