@@ -69,8 +69,8 @@ _ASKS: tuple[tuple[str, re.Pattern[str]], ...] = (
     )),
     ("frequency", _any(r"\bhow often\b", r"\bhow many times\b")),
     ("money", _any(
-        r"\bhow (?:much|expensive)\b.*\b(?:costs?|pay|paid|owe|spend|spent|charged?|rent|deposit|fee|price|earn|bill|fine"
-        r"|salary|wage|excess|money)\b",
+        r"\bhow (?:much|expensive)\b.*\b(?:costs?|pay|paid|owe|spend|spent|charged?|rent|deposit|fee|price|earn|bill"
+        r"|fine|salary|wage|excess|money)\b",
         r"\bwhat (?:is|was|are|does|do|did) .*\b(?:costs?|price|rent|fees?|fine|deposit|balance)\b",
         r"\b(?:fee|price|rent) (?:is|for)\b",
         r"^how much (?:is|are|was|were)\b",

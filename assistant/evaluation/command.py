@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from assistant.errors import BackendError, UsageError
+from assistant.evaluation import questions
 from assistant.evaluation.battery import DEV, SEALED, BatteryScore
 from assistant.evaluation.battery import PARTS as BATTERY_PARTS
 from assistant.evaluation.report import PARTS, Evaluation, Options, evaluate, store
@@ -64,7 +65,10 @@ def command(
     no_store: bool,
     as_json: bool,
 ) -> None:
-    """Measure how good MODEL is: the probe battery, perplexity, feelings, limits and tone."""
+    """Measure how good MODEL is: the probe battery, perplexity, feelings, limits and tone.
+
+    Also how well questions about documents are answered; with `--only questions` no model is loaded.
+    """
     if sealed and failures:
         raise UsageError("--failures would show the sealed probes", hint="Look at failures without --sealed")
     options = Options(
@@ -77,6 +81,10 @@ def command(
         limit=limit,
         **({"dialogues": dialogues} if dialogues else {}),
     )
+    if set(options.parts) == {"questions"}:  # no model takes part
+        found = {part: questions.score_all(part) for part in (questions.DEV, questions.TEST)}
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2) if as_json else questions.table(found))
+        return
     results: list[Evaluation] = []
     for name in backends or ("auto",):
         for precision in precisions or ("auto",):

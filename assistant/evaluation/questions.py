@@ -9,17 +9,17 @@ from __future__ import annotations
 import html
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from assistant.documents import index as documents
 from assistant.documents import search, update
-from assistant.documents.answer import ask
+from assistant.documents.answer import TUNED, Tuning, ask
 from assistant.documents.index import Index
-from assistant.documents.question import WORD
+from assistant.documents.question import WORD, understand
 
 FOLDER = Path(__file__).parent / "household"
 FILE = Path(__file__).parent / "household.txt"
@@ -76,8 +76,8 @@ def flat(text: str) -> str:
     return " ".join(html.unescape(text).split())
 
 
-def ours(index: Index, text: str) -> Given:
-    found = ask(index, text)
+def ours(index: Index, text: str, tuning: Tuning = TUNED) -> Given:
+    found = ask(index, text, 3, tuning)
     passages = [(q.hit.path.name, flat(q.hit.body)) for q in found.quotations]
     return Given(passages, flat(found.quotations[0].text) if found.known else None, found.confidence)
 
@@ -87,6 +87,11 @@ def plain_bm25(index: Index, text: str) -> Given:
     words = WORD.findall(text)
     hits = search.best(index, search.any_of(words), 3, (1.0, 1.0, 1.0)) if words else []
     return Given([(h.path.name, flat(h.body)) for h in hits], flat(hits[0].body) if hits else None)
+
+
+def without_stop_words(index: Index, text: str) -> Given:
+    """The same without words like "the" and "when": what a careful user of FTS5 would write."""
+    return plain_bm25(index, " ".join(understand(text).words))
 
 
 def word_overlap(index: Index, text: str) -> Given:
@@ -104,7 +109,10 @@ def word_overlap(index: Index, text: str) -> Given:
     return Given([entry[1:] for entry in ranked], ranked[0][2] if ranked else None)
 
 
-METHODS: dict[str, Method] = {"ours": ours, "FTS5 bm25": plain_bm25, "word overlap": word_overlap}
+METHODS: dict[str, Method] = {
+    "ours": ours, "no related words": partial(ours, tuning=replace(TUNED, expand=False)),
+    "FTS5 bm25": plain_bm25, "bm25, no stop words": without_stop_words, "word overlap": word_overlap,
+}  # fmt: skip
 
 
 def score(index: Index, asked: Iterable[Asked], method: Method) -> Scores:
@@ -131,12 +139,51 @@ def score(index: Index, asked: Iterable[Asked], method: Method) -> Scores:
     return {name: sum(values) / len(values) for name, values in sorted(counts.items())}
 
 
+def score_all(part: str = TEST) -> dict[str, Scores]:
+    """Every method's scores on a half of the set; ours also without the list of related words, and its calibration."""
+    index = household()
+    asked = [question for question in read_set() if question.part == part]
+    found = {name: score(index, asked, method) for name, method in METHODS.items()}
+    _, right, confidence = calibration(index, part)
+    found["ours"]["calibration_error"] = calibration_error(right, confidence)
+    return found
+
+
+ROWS = (
+    ("right passage first", "recall_1"), ("  asked in its words", "recall_1_direct"),
+    ("  asked in other words", "recall_1_paraphrased"), ("right passage among three", "recall_3"),
+    ("  asked in other words", "recall_3_paraphrased"), ("answer in the quote", "answer_in_quote"),
+    ("  asked in its words", "answer_in_quote_direct"), ("  asked in other words", "answer_in_quote_paraphrased"),
+    ('false "I don\'t know"', "unknown_false"), ("answers to what is not there", "false_answers"),
+    ("  about things of the documents", "false_answers_near"), ("  about something else", "false_answers_far"),
+    ("words in a quote", "quote_words"), ("calibration error", "calibration_error"),
+)  # fmt: skip
+
+
+def table(found: dict[str, dict[str, Scores]]) -> str:
+    """A column per method, a block per half."""
+    lines = []
+    for part, by_method in found.items():
+        asked = [question for question in read_set() if question.part == part]
+        known = sum(bool(question.answer) for question in asked)
+        lines.append(f"{part}: {known} questions with an answer, {len(asked) - known} without")
+        lines.append(f"{'':<31}" + "".join(f"{name:>21}" for name in by_method))
+        for label, key in ROWS:
+            cells = [_cell(key, scores.get(key)) for scores in by_method.values()]
+            lines.append(f"{label:<31}" + "".join(f"{cell:>21}" for cell in cells))
+        lines.append("")
+    return "\n".join(line.rstrip() for line in lines).rstrip()
+
+
+def _cell(key: str, value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}" if key == "quote_words" else f"{100 * value:.1f} %"
+
+
 def calibration(index: Index, part: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each question that found anything: `Answer.figures` f64[n, 6], whether it was right, the confidence."""
     figures, right, confidence = [], [], []
     for question in read_set():
-        found = ask(index, question.text)
-        if question.part == part and found.quotations:
+        if question.part == part and (found := ask(index, question.text)).quotations:
             hit = found.quotations[0].hit
             figures.append(found.figures)
             right.append(bool(question.answer) and hit.path.name == question.file

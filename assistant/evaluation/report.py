@@ -15,7 +15,7 @@ import msgspec
 
 from assistant import paths
 from assistant.errors import UsageError
-from assistant.evaluation import feelings, language
+from assistant.evaluation import feelings, language, questions
 from assistant.evaluation.battery import DEV, SEALED, BatteryScore, read_battery, score
 from assistant.evaluation.limits import score_limits, wrongly_refused
 from assistant.evaluation.talker import GREEDY, SAMPLED, Talker
@@ -24,7 +24,7 @@ from assistant.models.atomic import replacing
 from assistant.models.results import results_file
 
 Scores = dict[str, float]
-PARTS = ("battery", "perplexity", "tone", "feelings", "limits", "lambada")
+PARTS = ("battery", "perplexity", "tone", "feelings", "limits", "lambada", "questions")
 
 
 class Battery(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +61,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     feelings: dict[str, Scores] = {}  # by domain
     limits: Scores = {}
     lambada: Scores = {}
+    questions: dict[str, Scores] = {}  # by method; of the program and not of the model
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +134,8 @@ def evaluate(talker: Talker, options: Options) -> tuple[Evaluation, dict[str, Ba
         parts["limits"] = score_limits(talker, options.data, options.limit)
     if "lambada" in options.parts and options.lambada:
         parts["lambada"] = language.score_last_words(talker, options.lambada, options.limit)
+    if "questions" in options.parts:
+        parts["questions"] = questions.score_all()
     result = Evaluation(
         model=manifest.name,
         source_sha256=manifest.source.sha256,
@@ -162,7 +165,7 @@ def store(result: Evaluation, folder: Path | None = None) -> Path:
     kept, key = stored(result.model, folder), f"{result.backend}/{result.precision}"
     old = kept.get(key)
     if old and old.source_sha256 == result.source_sha256:
-        measured = ("battery", "wrongly_refused", "perplexity", "tone", "feelings", "limits", "lambada")
+        measured = ("battery", "wrongly_refused", "perplexity", "tone", "feelings", "limits", "lambada", "questions")
         filled = {name: getattr(old, name) for name in measured if not getattr(result, name)}
         result = msgspec.structs.replace(result, **filled)
     with replacing(path) as file:

@@ -48,6 +48,11 @@ def _rows(results: Sequence[Evaluation]) -> list[tuple[str, Callable[[Evaluation
             rows.append((f"{domain}: {label}", lambda e, d=domain, k=key: _number(e.feelings.get(d, {}).get(k))))
     rows.append(("out of scope admitted", lambda e: _percent(e.limits.get("admitted"))))
     rows.append(("last words (LAMBADA style)", lambda e: _percent(e.lambada.get("accuracy"))))
+    for method in dict.fromkeys(name for e in results for name in e.questions):
+        for key, label in (("answer_in_quote", "answer quoted"), ("false_answers", "answers to what is not there")):
+            rows.append(
+                (f"documents, {method}: {label}", lambda e, m=method, k=key: _percent(e.questions.get(m, {}).get(k)))
+            )
     for key in ("cheer_at_grief", "foul", "loops", "empty", "distinct_replies"):
         rows.append((key.replace("_", " "), lambda e, key=key: _percent(e.tone.get(key))))
     return [(what, read) for what, read in rows if any(read(e) for e in results)]

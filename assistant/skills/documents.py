@@ -7,7 +7,7 @@ import re
 
 from assistant import wire
 from assistant.documents.index import index_file, reading
-from assistant.documents.question import MEANT, is_question
+from assistant.documents.question import MEANT, OPENING, is_question, understand
 from assistant.errors import DocumentsError
 from assistant.skills.base import Context
 
@@ -33,9 +33,9 @@ class Documents:
         # Only now: most texts end above, and these cost some milliseconds to import.
         from assistant.documents import sayings
         from assistant.documents.answer import ask
-        from assistant.documents.question import OPENING
 
-        if not meant and PERSONAL.search(OPENING.sub("", text.strip())):
+        # One word alone ("what is Christmas?") stands somewhere in any pile of papers.
+        if not meant and (PERSONAL.search(OPENING.sub("", text.strip())) or len(understand(text).words) < 2):
             return None
         try:
             with reading() as index:
