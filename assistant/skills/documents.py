@@ -16,6 +16,7 @@ SURE_AT = 0.8
 chat that has nothing to do with the documents of the question set: see docs/documents.md."""
 PERSONAL = re.compile(r"\b(?:you|your|yours|yourself|u|ur)\b", re.IGNORECASE)
 """It is the assistant that is asked about. `Can you tell me` is taken off before."""
+SPECIFIC = re.compile(r"\b(?:the|my|our|this|his|her|their)\b", re.IGNORECASE)
 log = logging.getLogger(__name__)
 
 
@@ -34,8 +35,7 @@ class Documents:
         from assistant.documents import sayings
         from assistant.documents.answer import ask
 
-        # One word alone ("what is Christmas?") stands somewhere in any pile of papers.
-        if not meant and (PERSONAL.search(OPENING.sub("", text.strip())) or len(understand(text).words) < 2):
+        if not meant and not _worth_looking(text):
             return None
         try:
             with reading() as index:
@@ -49,3 +49,11 @@ class Documents:
             log.warning("%s", error)
             return wire.SkillAnswer(skill=self.name, text=f"I cannot look: {error}") if meant else None
         return wire.SkillAnswer(skill=self.name, text=told.text, quotes=told.quotes)
+
+
+def _worth_looking(text: str) -> bool:
+    """One word stands somewhere in any pile of papers: "how much is the deposit?", but not "what is Christmas?"."""
+    question = understand(text)
+    if PERSONAL.search(OPENING.sub("", text.strip())):
+        return False
+    return len(question.words) > 1 or bool(question.words and question.shape and SPECIFIC.search(text))
