@@ -25,7 +25,7 @@ _PAPERS = r"(?:documents?|docs|files?|notes|papers|paperwork|pdfs?)"
 _SAY = r"(?:say|says|said|tell|tells|mention|mentions|know)"
 MEANT = re.compile(
     r"\b(?:(?:in|from|within|inside|according to|through|search|check|look (?:in|into|at|through))\s+"
-    rf"(?:all\s+)?(?:of\s+)?(?:my|our|the|these|those)\s+(?:\w+\s+)?(?:{_PAPERS}|manuals?|records)"
+    rf"(?:all\s+)?(?:of\s+)?(?:my|our)\s+(?:\w+\s+)?(?:{_PAPERS}|manuals?|records)"
     rf"|(?:what|anything|something)\b.*\bmy\s+{_PAPERS}\b.*\b(?:{_SAY}|about)"
     rf"|\bmy\s+{_PAPERS}\s+{_SAY})\b",
     re.IGNORECASE,
@@ -41,10 +41,12 @@ OPENING = re.compile(
 )
 """What stands before a question, and asks nothing itself."""
 IS_QUESTION = re.compile(
-    r"^(?:what|when|where|which|who|whom|whose|why|how|is|are|am|was|were|do|does|did|can|could|may|must|should|will|has"
-    r"|have|on|in|at|for|with|during|from|to|by|under|until|since)\b|^(?:what|who|when|where|how)['’]s\b",
+    r"^(?:(?:on|in|at|for|with|during|from|to|by|under|until|since)\s+(?:what|which|whom|whose|how|when|where)"
+    r"|what|when|where|which|who|whom|whose|why|how|is|are|am|was|were|do|does|did|can|could|may|must|should|will|has"
+    r"|have)\b",
     re.IGNORECASE,
 )
+ORDER = re.compile(r"^(?:search|look|check|find|quote|show)\b", re.IGNORECASE)
 MOST_WORDS = 40
 """A longer text is a story and no question."""
 
@@ -71,6 +73,15 @@ def understand(text: str) -> Question:
     words = dict.fromkeys(w for w, matters in zip(every, matter, strict=True) if matters)
     pairs = [pair for pair, both in zip(pairwise(every), pairwise(matter), strict=True) if all(both)]
     return Question(text, tuple(words), tuple(pairs), shape_of(asked), meant)
+
+
+def asks_documents(text: str) -> bool:
+    """The user wants their documents to be looked at; not only speaks of them ("it is all in my notes")."""
+    text = OPENING.sub("", " ".join(text.split()))
+    if not MEANT.search(text) or len(text.split()) > MOST_WORDS:
+        return False
+    rest = MEANT.sub(" ", text).strip(" ,.:")
+    return "?" in text or bool(ORDER.match(text) or IS_QUESTION.match(text) or IS_QUESTION.match(rest))
 
 
 def is_question(text: str) -> bool:

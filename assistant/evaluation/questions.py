@@ -46,7 +46,7 @@ class Given:
 
     passages: list[tuple[str, str]]
     quote: str | None
-    confidence: float | None = None
+    nearest: str | None = None  # what the quote would be if it always gave one
 
 
 Method = Callable[[Index, str], Given]
@@ -79,7 +79,8 @@ def flat(text: str) -> str:
 def ours(index: Index, text: str, tuning: Tuning = TUNED) -> Given:
     found = ask(index, text, 3, tuning)
     passages = [(q.hit.path.name, flat(q.hit.body)) for q in found.quotations]
-    return Given(passages, flat(found.quotations[0].text) if found.known else None, found.confidence)
+    nearest = flat(found.quotations[0].text) if found.quotations else None
+    return Given(passages, nearest if found.known else None, nearest)
 
 
 def plain_bm25(index: Index, text: str) -> Given:
@@ -133,6 +134,7 @@ def score(index: Index, asked: Iterable[Asked], method: Method) -> Scores:
             note(f"recall_1{kind}", any(right[:1]))
             note(f"recall_3{kind}", any(right[:3]))
             note(f"answer_in_quote{kind}", given.quote is not None and flat(question.answer) in given.quote)
+        note("answer_in_nearest", flat(question.answer) in (given.nearest or given.quote or ""))
         note("unknown_false", given.quote is None)
         if given.quote is not None:
             note("quote_words", len(given.quote.split()))
@@ -154,7 +156,8 @@ ROWS = (
     ("  asked in other words", "recall_1_paraphrased"), ("right passage among three", "recall_3"),
     ("  asked in other words", "recall_3_paraphrased"), ("answer in the quote", "answer_in_quote"),
     ("  asked in its words", "answer_in_quote_direct"), ("  asked in other words", "answer_in_quote_paraphrased"),
-    ('false "I don\'t know"', "unknown_false"), ("answers to what is not there", "false_answers"),
+    ("  had it always quoted", "answer_in_nearest"), ('false "I don\'t know"', "unknown_false"),
+    ("answers to what is not there", "false_answers"),
     ("  about things of the documents", "false_answers_near"), ("  about something else", "false_answers_far"),
     ("words in a quote", "quote_words"), ("calibration error", "calibration_error"),
 )  # fmt: skip
@@ -169,13 +172,14 @@ def table(found: dict[str, dict[str, Scores]]) -> str:
         lines.append(f"{part}: {known} questions with an answer, {len(asked) - known} without")
         lines.append(f"{'':<31}" + "".join(f"{name:>21}" for name in by_method))
         for label, key in ROWS:
-            cells = [_cell(key, scores.get(key)) for scores in by_method.values()]
+            cells = [cell(key, scores.get(key)) for scores in by_method.values()]
             lines.append(f"{label:<31}" + "".join(f"{cell:>21}" for cell in cells))
         lines.append("")
     return "\n".join(line.rstrip() for line in lines).rstrip()
 
 
-def _cell(key: str, value: float | None) -> str:
+def cell(key: str, value: float | None) -> str:
+    """A figure as the table shows it."""
     return "" if value is None else f"{value:.1f}" if key == "quote_words" else f"{100 * value:.1f} %"
 
 

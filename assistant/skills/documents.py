@@ -7,7 +7,7 @@ import re
 
 from assistant import wire
 from assistant.documents.index import index_file, reading
-from assistant.documents.question import MEANT, OPENING, is_question, understand
+from assistant.documents.question import OPENING, asks_documents, is_question, understand
 from assistant.errors import DocumentsError
 from assistant.skills.base import Context
 
@@ -28,7 +28,7 @@ class Documents:
     examples = ("What do my documents say about the deposit?",)
 
     def answer(self, text: str, context: Context) -> wire.SkillAnswer | None:
-        meant = bool(MEANT.search(text))
+        meant = asks_documents(text)
         if not (meant or (is_question(text) and index_file().exists())):
             return None
         # Only now: most texts end above, and these cost some milliseconds to import.

@@ -36,6 +36,7 @@ def examples(kind: str) -> list:
 def embedded() -> Iterator[Daemon]:
     """A daemon as a new user has it: no configuration, no model added."""
     home = Path(tempfile.mkdtemp(prefix="a-", dir="/tmp"))
+    shutil.copytree(ROOT / "assistant" / "evaluation" / "household", home / "papers")  # something of one's own to ask
     daemon = Daemon(home).start()
     yield daemon
     daemon.kill()

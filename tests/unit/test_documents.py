@@ -23,7 +23,7 @@ from assistant.documents.command import docs
 from assistant.documents.index import Index, in_memory, index_file, reading, writing
 from assistant.documents.migrations import MIGRATIONS
 from assistant.documents.passages import MOST_WORDS, split
-from assistant.documents.question import is_question, understand
+from assistant.documents.question import asks_documents, is_question, understand
 from assistant.documents.units import units
 from assistant.documents.web import html
 from assistant.errors import DocumentsError, UsageError
@@ -329,6 +329,17 @@ def test_answers_beat_the_baselines_and_the_confidence_means_something(household
     assert np.allclose(questions.fitted(figures, right), COEFFICIENTS, atol=0.1), "the constants are this fit's"
 
 
+def test_the_page_says_what_the_other_half_gives(household: Index) -> None:
+    asked = [question for question in questions.read_set() if question.part == questions.TEST]
+    scores = questions.score(household, asked, questions.ours)
+    page = (Path(__file__).parents[2] / "docs" / "documents.md").read_text("utf-8")
+    told = [cells[2].strip() for line in page.split("\n") if (cells := line.split("|"))[0] == "" and len(cells) == 8][
+        2:
+    ]
+    found = [questions.cell(key, scores[key]) for _, key in questions.ROWS if key in scores]
+    assert told[: len(found)] == found, "renew the table with `assistant eval --only questions`"
+
+
 @pytest.mark.parametrize("text", [
     '"', "'; DROP TABLE passages; --", "NEAR(a b)", "a* OR b", "body:rent", "^rent", "-rent", "{rent}", "%", "\\",
     "\x00", "¹ ² ₃", "_",
@@ -350,6 +361,11 @@ def test_what_is_a_question_and_what_is_it_about() -> None:
     assert is_question("when is the rent due")
     assert not is_question("I had a bad day")
     assert not is_question("Hello there")
+    assert not is_question("In the morning I wrote a letter")
+    for text in ("Search my documents for the deposit", "in my notes, who is the chair", "Do my papers mention bees?"):
+        assert asks_documents(text), text
+    for text in ("It is all in my notes", "I went through my files and cried", "What is in the manual of the world?"):
+        assert not asks_documents(text), text
 
 
 # --- the file of the index ---
