@@ -45,6 +45,7 @@ def test_exit_codes() -> None:
         "DaemonUnavailable": 69,
         "RequestError": 1,
         "SkillError": 1,
+        "DocumentsError": 1,
         "HistoryError": 1,
         "StorageFull": 1,
     }
