@@ -271,7 +271,7 @@ def test_pdf_by_pages_and_what_cannot_be_read_of_it(folder: Path) -> None:
 def test_every_quote_stands_in_its_file_at_its_line(household: Index) -> None:
     lines = {f.name: f.read_text("utf-8").split("\n") for f in questions.FOLDER.iterdir() if f.suffix != ".html"}
     checked = 0
-    for question in questions.read_set()[::3]:
+    for question in questions.read_set()[::6]:
         for quotation in ask(household, question.text).quotations:
             name = quotation.hit.path.name
             if name not in lines:
@@ -281,7 +281,7 @@ def test_every_quote_stands_in_its_file_at_its_line(household: Index) -> None:
             assert quotation.text in rest
             assert quotation.text.split()[0] in first, "it begins in the line that is named"
             checked += 1
-    assert checked > 100
+    assert checked > 50
 
 
 def test_an_answer_names_its_file_and_what_has_become_of_it(folder: Path) -> None:
