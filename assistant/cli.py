@@ -18,6 +18,7 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "plan": ("assistant.plan.command:command", "Choose where and how to run, and say why."),
     "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),
     "eval": ("assistant.evaluation.command:command", "Measure how good a model is."),
+    "mood": ("assistant.sense:command", "Tell how a text sounds."),
     "config": ("assistant.settings:command", "Check and explain configuration, policies and profiles."),
     "states": ("assistant.states:states", "Move a conversation between machines."),
     "models": ("assistant.models.commands:models", "Add, list and check the models on this machine."),

@@ -96,6 +96,10 @@ class Client:
             raise _refusal(status, body)
         return _decode(body, wire.Ready)
 
+    async def mood(self, text: str) -> wire.MoodAnswer:
+        """How a text sounds; nothing of it is kept."""
+        return await self._request("POST", "/v1/mood", wire.MoodRequest(text=text), answer=wire.MoodAnswer)
+
     # --- the plan ---
 
     async def plan(self) -> wire.PlanStatus:

@@ -99,6 +99,12 @@ class Skills(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
 
 
+class Mood(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether messages are read for how they sound."""
+
+    enabled: Annotated[bool, about("false: no message of a chat is read for its mood")] = True
+
+
 class Tui(msgspec.Struct, frozen=True, kw_only=True):
     """How the terminal looks."""
 
@@ -115,6 +121,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     history: History = msgspec.field(default_factory=History)
     plan: Plan = msgspec.field(default_factory=Plan)
     skills: Skills = msgspec.field(default_factory=Skills)
+    mood: Mood = msgspec.field(default_factory=Mood)
     tui: Tui = msgspec.field(default_factory=Tui)
 
 

@@ -288,6 +288,7 @@ class SendMessage(SamplingFields, kw_only=True):
     root: bool = False  # True: parent is the chat's root (edit of the very first message)
     think: bool | None = None
     skills: bool | None = None  # False: the model answers, whatever a skill would have said
+    mood: bool | None = None  # False: nobody reads how the message sounds
 
 
 class Regenerate(SamplingFields):
@@ -296,6 +297,7 @@ class Regenerate(SamplingFields):
     message_id: str | None = None
     think: bool | None = None
     skills: bool | None = None  # False: the model answers, whatever a skill would have said
+    mood: bool | None = None  # False: nobody reads how the message sounds
 
 
 class Nothing(Wire):
@@ -457,6 +459,20 @@ class Revision(Wire):
 
     revision: int
     chat: Chat | None = None
+
+
+# --- /v1/mood --------------------------------------------------------------------------------------------------
+
+
+class MoodRequest(Wire):
+    text: str
+
+
+class MoodAnswer(Wire):
+    """How a text sounds; `shares` of the seven labels sum to 1."""
+
+    mood: Mood
+    shares: dict[str, float]
 
 
 # --- /v1/skills ----------------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ OPERATIONS = (
               wire.ChatView, 201, refusals=(404, 503)),
     Operation("GET", "/v1/cost", "What the answers have cost", gives=wire.CostReport, refusals=(400,),
               query={"by": {"enum": ["day", "session", "backend"]}, "since": {"type": "string"}}),
+    Operation("POST", "/v1/mood", "How a text sounds", wire.MoodRequest, wire.MoodAnswer, refusals=(429, 503)),
     Operation("GET", "/v1/prices", "What a hosted model would ask for tokens", gives=wire.CloudPrices),
     Operation("GET", "/v1/search", "Messages with these words", gives=wire.SearchResults, refusals=(400,),
               query={"q": {"type": "string"}, "chat": ID}),

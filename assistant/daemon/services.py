@@ -25,6 +25,7 @@ from assistant.meter.energy import EnergyMeter
 from assistant.meter.metrics import Metrics
 from assistant.models.manifest import record_of
 from assistant.models.store import LoadedModel, Store
+from assistant.mood.sensor import Sensor, sensor_of
 from assistant.planning import devices
 from assistant.planning.bandwidth import host_bandwidth
 from assistant.session.chats import Chats, Speaker
@@ -71,6 +72,7 @@ class Services:
         )  # fmt: skip
         self.skills = Registry(config.skills)
         self.bell = Bell(self.skills.folder(REMINDERS), on=self.skills.is_on(REMINDERS))
+        self.sensor = self._sensor()
         self.metrics, self.energy = Metrics(), EnergyMeter()
         self.read_bandwidth: bandwidth.Reading | None = None
         """The memory wall, once it is known: measured while nobody waits, or kept from an earlier measurement."""
@@ -88,6 +90,12 @@ class Services:
         options = {**wanted["options"], "threads": wanted["threads"] or None}
         model = self._store.open(wanted["model"], wanted["precision"])
         return model, Resident(devices.make(wanted["backend"], options))
+
+    def _sensor(self) -> Sensor:
+        """What reads moods with the present model."""
+        manifest = self.model.manifest
+        tuned = manifest.state is not None
+        return sensor_of(self._store.folder(manifest.name), manifest.source.sha256, self.model.weights.config, tuned)
 
     def _state_key(self) -> str:
         """What states belong to. Any real device goes on from another's, at whatever precision; but what a simulated
@@ -120,7 +128,8 @@ class Services:
         by_model = self.config.skills.by_model
         calls = SkillCalls(self.skills, grammars, speaker.template) if by_model else None
         self.chats = Chats(engine, self.history, self.checkpoints, speaker, self.config.sampling, self._chat_answered,
-                           self.skills, self.status, calls)  # fmt: skip
+                           self.skills, self.status, calls,
+                           (lambda: self.sensor) if self.config.mood.enabled else None)  # fmt: skip
         self.completions = Completions(engine, speaker, self.config.sampling, grammars, self._api_answered)
         self.responses = Responses(self.chats, self.history)
         self._engine = engine
@@ -148,6 +157,7 @@ class Services:
 
             def change() -> Backend:
                 self.model, self.backend = model, backend
+                self.sensor = self._sensor()
                 if self.checkpoints.belong_to(self._state_key()):
                     self.completions.forget()
                 return backend

@@ -7,6 +7,7 @@ four sets rated by people (Hutto and Gilbert, ICWSM 2014), which come with the s
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -15,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from assistant.evaluation.talker import Talker
+from assistant.mood.labels import LABELS, VALENCES, valence_of
 
-LABELS = ["happy", "sad", "angry", "scared", "surprised", "disgusted", "neutral"]
-POSITIVE, NEGATIVE = {"happy"}, {"sad", "angry", "scared", "disgusted"}
 GOEMOTIONS_NAMES = [
     "admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire",
     "disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy",
@@ -33,7 +33,6 @@ GOEMOTIONS_GROUPS = {
     "disgusted": "disgust",
     "neutral": "neutral",
 }
-VALENCES = ["positive", "negative", "neutral"]
 LABEL_OF_NAME = {name: label for label, names in GOEMOTIONS_GROUPS.items() for name in names.split()}
 VADER_NEUTRAL = 0.05  # |compound| below it is neutral: the threshold VADER's authors give
 RATED_NEUTRAL = 0.5  # |mean rating| (-4..4) below it is neutral
@@ -80,9 +79,9 @@ def rated_texts(folder: Path, domain: str) -> list[tuple[str, float]]:
     return rows
 
 
-def valence_of(label: str) -> str:
-    """positive, negative or neutral."""
-    return "positive" if label in POSITIVE else "negative" if label in NEGATIVE else "neutral"
+def rated_part(text: str) -> str:
+    """What a rated text may be used for, by its hash: a quarter each to fit and to tune on, half to report on."""
+    return ("fit", "tune", "test", "test")[hashlib.sha256(text.encode()).digest()[0] % 4]
 
 
 def macro_f1(truth: list[str], guesses: list[str]) -> float:
@@ -149,7 +148,7 @@ def valences(probabilities: np.ndarray) -> list[str]:
     return [VALENCES[i] for i in probabilities.argmax(axis=1)]
 
 
-def _vader_scores(texts: list[str]) -> np.ndarray | None:
+def vader_scores(texts: list[str]) -> np.ndarray | None:
     """VADER's compound score of each text, or None where the package is not installed."""
     try:
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
@@ -159,7 +158,8 @@ def _vader_scores(texts: list[str]) -> np.ndarray | None:
     return np.array([analyser.polarity_scores(text)["compound"] for text in texts])
 
 
-def _by_threshold(scores: np.ndarray, neutral: float) -> list[str]:
+def by_threshold(scores: np.ndarray, neutral: float) -> list[str]:
+    """Valences of signed scores: within `neutral` of zero they are neutral."""
     return ["positive" if s >= neutral else "negative" if s <= -neutral else "neutral" for s in scores]
 
 
@@ -178,9 +178,9 @@ def score_goemotions(talker: Talker, data: Path, limit: int | None = None) -> di
         "commonest_label_accuracy": max(Counter(truth).values()) / len(truth),
         "valence_accuracy": accuracy(true_valence, valences(by_valence)),
     }
-    vader = _vader_scores(texts)
+    vader = vader_scores(texts)
     if vader is not None:
-        scores["vader_valence_accuracy"] = accuracy(true_valence, _by_threshold(vader, VADER_NEUTRAL))
+        scores["vader_valence_accuracy"] = accuracy(true_valence, by_threshold(vader, VADER_NEUTRAL))
     return scores
 
 
@@ -188,21 +188,21 @@ def score_domain(talker: Talker, folder: Path, domain: str, limit: int | None = 
     """Valence on a set the model never saw: three-way accuracy, and rank correlation with people's ratings."""
     rows = rated_texts(folder, domain)[:limit]
     texts, ratings = [text for text, _ in rows], np.array([rating for _, rating in rows])
-    truth = _by_threshold(ratings, RATED_NEUTRAL)
+    truth = by_threshold(ratings, RATED_NEUTRAL)
     probabilities = valence_probabilities(talker, texts, None, domain)
     scores = {
         "examples": len(rows),
         "valence_accuracy": accuracy(truth, valences(probabilities)),
-        "rank_correlation": _rank_correlation(probabilities[:, 0] - probabilities[:, 1], ratings),
+        "rank_correlation": rank_correlation(probabilities[:, 0] - probabilities[:, 1], ratings),
     }
-    vader = _vader_scores(texts)
+    vader = vader_scores(texts)
     if vader is not None:
-        scores["vader_valence_accuracy"] = accuracy(truth, _by_threshold(vader, VADER_NEUTRAL))
-        scores["vader_rank_correlation"] = _rank_correlation(vader, ratings)
+        scores["vader_valence_accuracy"] = accuracy(truth, by_threshold(vader, VADER_NEUTRAL))
+        scores["vader_rank_correlation"] = rank_correlation(vader, ratings)
     return scores
 
 
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's rho, ties by their mean rank."""
 
     def ranks(x: np.ndarray) -> np.ndarray:

@@ -18,13 +18,14 @@ from assistant.errors import UsageError
 from assistant.evaluation import feelings, language, questions
 from assistant.evaluation.battery import DEV, SEALED, BatteryScore, read_battery, score
 from assistant.evaluation.limits import score_limits, wrongly_refused
+from assistant.evaluation.mood import score_mood
 from assistant.evaluation.talker import GREEDY, SAMPLED, Talker
 from assistant.evaluation.tone import HEAVY, score_tone
 from assistant.models.atomic import replacing
 from assistant.models.results import results_file
 
 Scores = dict[str, float]
-PARTS = ("battery", "perplexity", "tone", "feelings", "limits", "lambada", "questions")
+PARTS = ("battery", "perplexity", "tone", "feelings", "mood", "limits", "lambada", "questions")
 
 
 class Battery(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +60,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     perplexity: Scores = {}
     tone: Scores = {}
     feelings: dict[str, Scores] = {}  # by domain
+    mood: dict[str, Scores] = {}  # by domain, "<reader> <figure>"
     limits: Scores = {}
     lambada: Scores = {}
     questions: dict[str, Scores] = {}  # by method; of the program and not of the model
@@ -130,6 +132,8 @@ def evaluate(talker: Talker, options: Options) -> tuple[Evaluation, dict[str, Ba
             for domain in feelings.RATED_SETS:
                 found[domain] = feelings.score_domain(talker, options.rated, domain, options.limit)
         parts["feelings"] = found
+    if "mood" in options.parts:
+        parts["mood"] = score_mood(talker, options.data, options.rated, options.limit)
     if "limits" in options.parts and options.data:
         parts["limits"] = score_limits(talker, options.data, options.limit)
     if "lambada" in options.parts and options.lambada:
@@ -165,7 +169,9 @@ def store(result: Evaluation, folder: Path | None = None) -> Path:
     kept, key = stored(result.model, folder), f"{result.backend}/{result.precision}"
     old = kept.get(key)
     if old and old.source_sha256 == result.source_sha256:
-        measured = ("battery", "wrongly_refused", "perplexity", "tone", "feelings", "limits", "lambada", "questions")
+        measured = (
+            "battery", "wrongly_refused", "perplexity", "tone", "feelings", "mood", "limits", "lambada", "questions",
+        )  # fmt: skip
         filled = {name: getattr(old, name) for name in measured if not getattr(result, name)}
         result = msgspec.structs.replace(result, **filled)
     with replacing(path) as file:

@@ -46,6 +46,10 @@ def _rows(results: Sequence[Evaluation]) -> list[tuple[str, Callable[[Evaluation
             ("vader_rank_correlation", "rank correlation of VADER"),
         ):
             rows.append((f"{domain}: {label}", lambda e, d=domain, k=key: _number(e.feelings.get(d, {}).get(k))))
+    for domain, key in dict.fromkeys((name, key) for e in results for name, scores in e.mood.items() for key in scores):
+        if key != "examples":
+            label = f"mood, {domain}: {key.replace('_', ' ')}"
+            rows.append((label, lambda e, d=domain, k=key: _number(e.mood.get(d, {}).get(k))))
     rows.append(("out of scope admitted", lambda e: _percent(e.limits.get("admitted"))))
     rows.append(("last words (LAMBADA style)", lambda e: _percent(e.lambada.get("accuracy"))))
     for method in dict.fromkeys(name for e in results for name in e.questions):

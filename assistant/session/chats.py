@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import numpy as np
+
 from assistant import wire
 from assistant.config import Sampling
 from assistant.engine import Constraint, Engine, Generation
@@ -15,8 +17,10 @@ from assistant.history import Checkpoint, Checkpoints, History
 from assistant.history.state_file import Conversation, PastTurn, read_state, write_state
 from assistant.meter import Meter
 from assistant.models.tool_calls import offer
+from assistant.mood.sensor import Sensor
 from assistant.session.reply import Outcome, Record, Reply
 from assistant.session.sampling import sampling_params, stop_strings, token_limit
+from assistant.session.sensing import Sensing
 from assistant.session.skill_calls import CalledReply, SkillCalls, words_of
 from assistant.session.skilled import SkilledReply
 from assistant.session.text import reply_text_of
@@ -68,17 +72,24 @@ class Chats:
         skills: Registry | None = None,
         status: Callable[[], wire.Ready] | None = None,
         skill_calls: SkillCalls | None = None,
+        sensor: Callable[[], Sensor] | None = None,
     ):
         """`record` is awaited for each answer, however it ended; `status`: what skills may tell of what runs.
 
-        `skill_calls`: skills that the model may call where no grammar had an answer.
+        `skill_calls`: skills that the model may call where no grammar had an answer; `sensor`: what reads moods with the
+        model that runs now.
         """
         self._engine, self._history, self._checkpoints = engine, history, checkpoints
         self._speaker, self._sampling, self._record = speaker, sampling, record
         self._skills, self._status, self._skill_calls = skills, status, skill_calls
+        self._sensing = Sensing(history, sensor) if sensor else None
         self._live: dict[str, Reply | CalledReply | SkilledReply] = {}  # by chat id
         self._unstored: dict[str, Outcome] = {}  # replies that the disk had no room for, by message id
         self._settling = False
+
+    @property
+    def speaker(self) -> Speaker:
+        return self._speaker
 
     # --- reading and arranging ---
 
@@ -236,11 +247,13 @@ class Chats:
         skills = self._skills if request.skills is not False and generation.constraint is None else None
         if skills and skills.concerns(user.content):
             before = self._history.skill_answers(user.id)
+            sensing = self._sensing
             running = SkilledReply(
                 ask=lambda: skills.answer(user.content, chat_id=chat.id, before=before, status=self._status),
                 finish=lambda outcome: self._finish_given(chat.id, reply.id, outcome),
                 write=lambda: self._start(chat, user, reply, request, generation),
                 failed=lambda: self._live.pop(chat.id, None),
+                sense=(lambda: sensing.by_words(user)) if sensing and request.mood is not False else None,
             )
         else:
             running = self._start(chat, user, reply, request, generation)
@@ -279,10 +292,17 @@ class Chats:
         generation.prompt = tokens
         if base:
             generation.state, generation.logits = base.state.copy(), base.logits
-        if not (bound and bound.prefix and bound.marker is None):  # the next reply to it may begin otherwise
-            generation.on_prefilled = lambda state, logits: self._checkpoints.put(
-                turns[-1].key, Checkpoint(state.copy(), before + len(tokens), logits=logits.copy())
-            )
+        kept = not (bound and bound.prefix and bound.marker is None)  # else the next reply to it may begin otherwise
+        sensed = self._sensing.begin(user) if self._sensing and request.mood is not False else None
+
+        def prefilled(state: State, logits: np.ndarray) -> None:
+            if kept:
+                checkpoint = Checkpoint(state.copy(), before + len(tokens), logits=logits.copy())
+                self._checkpoints.put(turns[-1].key, checkpoint)
+            if sensed:
+                sensed.prefilled(None if prefix else state)
+
+        generation.on_prefilled = prefilled
 
         async def save(text: str, cost: wire.Cost) -> None:
             await asyncio.to_thread(self._history.update_reply, reply.id, words_of(text) if how else text, cost=cost)
@@ -290,6 +310,8 @@ class Chats:
         async def finish(outcome: Outcome) -> wire.StreamEvent:
             if how:
                 outcome = await calls.carried_out(outcome, chat.id, self._status)
+            if sensed:
+                await sensed.done()
             self._live.pop(chat.id, None)
             if self._record:
                 await self._record(outcome.cost, outcome.finish_reason)
@@ -315,6 +337,8 @@ class Chats:
         except AssistantError:
             self._history.update_reply(reply.id, "", "error", "error")
             raise
+        if sensed:
+            sensed.tell = running.tell
         return CalledReply(running) if how else running
 
     def _may_call(self, request: wire.SendMessage | wire.Regenerate, generation: Generation) -> SkillCalls | None:

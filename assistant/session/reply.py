@@ -67,6 +67,7 @@ class Reply:
         self._nudged = False  # the loop knows that something has arrived
         self._arrived: deque[tuple[Progress, str, float, float]] = deque()
         self._listeners: list[asyncio.Queue[wire.StreamEvent | None]] = []
+        self._told: list[wire.StreamEvent] = []
         self._last: wire.StreamEvent | None = None
         self._submitted_s = time.perf_counter()
         self._consumed = 0
@@ -78,6 +79,12 @@ class Reply:
         """Stop generating; what there is becomes the reply. Idempotent."""
         self._cancel()
 
+    def tell(self, event: wire.StreamEvent) -> None:
+        """Pass an event on to everybody who listens or will. On the event loop, before `finish` has returned."""
+        self._told.append(event)
+        for queue in self._listeners:
+            queue.put_nowait(event)
+
     async def done(self) -> wire.StreamEvent:
         """Wait for the last event (Finished or Failed)."""
         await asyncio.shield(self._task)
@@ -85,6 +92,8 @@ class Reply:
 
     async def events(self) -> AsyncIterator[wire.StreamEvent]:
         """Deltas from now on (the first holds all text so far), then the last event."""
+        for event in list(self._told):
+            yield event
         so_far = wire.Delta(text=self._clean(self._raw)[: self._sent], tokens=0, cost=self._meter.report())
         if self._last is not None and self._sent:  # a quick reply is over before anybody listens
             yield so_far

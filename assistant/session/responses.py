@@ -122,7 +122,7 @@ class Responses:
         before = parent_id
         parent_id = self._history.add_past(chat_id, parent_id, [(t.role, t.content) for t in turns[:-1]])
         sampling.content, sampling.parent_id, sampling.root = turns[-1].content, parent_id, parent_id is None
-        sampling.skills = False  # who speaks OpenAI's language asks the model
+        sampling.skills = sampling.mood = False  # who speaks OpenAI's language asks the model
         started, reply = self._chats.send(chat_id, sampling, client, constraint)
         path = self._history.path(chat_id, started.user_message.id)
         first = next(m for m in path if m.parent_id == before)

@@ -18,7 +18,7 @@ class SkilledReply:
     """Runs on the event loop like a Reply, and looks like one; it goes on whether or not anybody listens.
 
     `ask()` is called in a worker thread. `finish(outcome)` stores its answer and gives the last event; `write()` starts
-    the model's reply, and `failed()` is told if it could not.
+    the model's reply, and `failed()` is told if it could not. `sense()`: the mood of a message that the model will not read.
     """
 
     def __init__(
@@ -27,8 +27,10 @@ class SkilledReply:
         finish: Callable[[Outcome], Awaitable[wire.StreamEvent]],
         write: Callable[[], Reply | CalledReply],
         failed: Callable[[], object],
+        sense: Callable[[], Awaitable[wire.Sensed | None]] | None = None,
     ):
         self._ask, self._finish, self._write, self._failed = ask, finish, write, failed
+        self._sense, self._sensed = sense, None
         self._reply: Reply | CalledReply | None = None
         self._given: Outcome | None = None
         self._cancelled = False
@@ -54,6 +56,8 @@ class SkilledReply:
                 yield event
             return
         if self._given:
+            if self._sensed:
+                yield self._sensed
             yield wire.SkillUsed(answer=self._given.skill)
             yield wire.Delta(text=self._given.text, tokens=0, cost=self._given.cost)
         yield self._last
@@ -68,6 +72,7 @@ class SkilledReply:
                     self._reply.cancel()
             else:
                 cost = cost_of(time.perf_counter() - started)
+                self._sensed = await self._sense() if self._sense else None
                 self._given = Outcome(answer.text, "stop", cost, skill=answer)
                 self._last = await self._finish(self._given)
         except Exception as error:  # no place in the queue, a chat deleted meanwhile, a full disk

@@ -1,4 +1,4 @@
-"""The command line of the recipe: `python -m assistant.training data|train|grow|finish|export|card`."""
+"""The command line of the recipe: `python -m assistant.training data|train|grow|finish|export|card|lexicon|probe`."""
 
 import argparse
 import json
@@ -99,6 +99,19 @@ def _card(options: argparse.Namespace) -> None:
     options.out.write_text(write_card(read_metrics(options.metrics), evaluations, transcripts(talker), sealed))
 
 
+def _lexicon(options: argparse.Namespace) -> None:
+    from assistant.training.moods import train_lexicon
+
+    print(json.dumps(train_lexicon(options.data, options.rated, options.out, options.seed), indent=1))
+
+
+def _probe(options: argparse.Namespace) -> None:
+    from assistant.training.moods import train_probe
+
+    found = train_probe(options.model, options.data, options.rated, options.out, options.seed, options.workers)
+    print(json.dumps(found, indent=1))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m assistant.training", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -164,6 +177,22 @@ def _parser() -> argparse.ArgumentParser:
     card.add_argument("--sealed", type=Path, help="the same with --sealed")
     card.add_argument("--out", type=Path, required=True)
     card.set_defaults(run_command=_card)
+
+    from assistant.mood.lexicon import LEXICON_FILE
+
+    rated = "folder of the rated sets in VADER's source package (hutto_ICWSM_2014)"
+    lexicon = commands.add_parser("lexicon", help="learn what words say of a mood; probes are fitted beside it")
+    lexicon.add_argument("--out", type=Path, default=LEXICON_FILE)
+    lexicon.set_defaults(run_command=_lexicon)
+    probe = commands.add_parser("probe", help="fit the read-out of moods of one model in the store")
+    probe.add_argument("--model", default="embedded")
+    probe.add_argument("--out", type=Path, help="default: beside the model")
+    probe.add_argument("--workers", type=int, default=2, help="one-thread processes")
+    probe.set_defaults(run_command=_probe)
+    for command in (lexicon, probe):
+        command.add_argument("--data", type=Path, required=True, help="folder with goemotions/")
+        command.add_argument("--rated", type=Path, required=True, help=rated)
+        command.add_argument("--seed", type=int, default=0)
     return parser
 
 
