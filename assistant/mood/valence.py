@@ -24,25 +24,20 @@ SCALE = 15.0  # sum / sqrt(sum^2 + SCALE) is the compound score
 
 TOKEN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*|\d+|[^\w\s]+|_+")
 PICTURE = re.compile(r"[\u2600-\u27bf\U0001f300-\U0001faff]")
-NEGATIONS = frozenset(
-    "not no never none nobody nothing neither nor nowhere without cannot hardly scarcely barely rarely seldom "
-    "aint arent cant couldnt darent didnt doesnt dont hadnt hasnt havent isnt mightnt mustnt neednt shant shouldnt "
-    "wasnt werent wont wouldnt".split()  # noqa: SIM905
-)
-DEGREES = {
-    **dict.fromkeys(
-        "absolutely amazingly awfully completely considerably decidedly deeply enormously entirely especially "
-        "exceptionally extremely fabulously fully greatly highly hugely incredibly insanely intensely majorly more most "
-        "particularly purely quite really remarkably so substantially super thoroughly totally tremendously truly "
-        "unbelievably unusually utterly very way too".split(),
-        MORE,
-    ),
-    **dict.fromkeys(
-        "almost barely hardly kinda kindof less little marginally occasionally partly scarcely slightly somewhat sorta "
-        "sortof".split(),
-        LESS,
-    ),
-}
+_NEGATIONS = """
+    not no never none nobody nothing neither nor nowhere without cannot hardly scarcely barely rarely seldom aint arent
+    cant couldnt darent didnt doesnt dont hadnt hasnt havent isnt mightnt mustnt neednt shant shouldnt wasnt werent wont
+    wouldnt
+"""
+_MORE = """
+    absolutely amazingly awfully completely considerably decidedly deeply enormously entirely especially exceptionally
+    extremely fabulously fully greatly highly hugely incredibly insanely intensely majorly more most particularly purely
+    quite really remarkably so substantially super thoroughly totally tremendously truly unbelievably unusually utterly
+    very way too
+"""
+_LESS = "almost barely hardly kinda kindof less little marginally occasionally partly scarcely slightly somewhat sorta"
+NEGATIONS = frozenset(_NEGATIONS.split())
+DEGREES = {**dict.fromkeys(_MORE.split(), MORE), **dict.fromkeys(_LESS.split(), LESS)}
 EMOJI = {
     **dict.fromkeys("😀😃😄😁😊🙂☺😍🥰😘🤗😎🎉🥳👍👏💪🙏❤💕💖💙💚💛💜♥😂🤣😆🌞✨😌😇", 2.0),
     **dict.fromkeys("😢😭😞😔🙁☹😟😕😣😖😫😩🥺💔😿😥😓", -2.0),

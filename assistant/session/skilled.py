@@ -18,7 +18,8 @@ class SkilledReply:
     """Runs on the event loop like a Reply, and looks like one; it goes on whether or not anybody listens.
 
     `ask()` is called in a worker thread. `finish(outcome)` stores its answer and gives the last event; `write()` starts
-    the model's reply, and `failed()` is told if it could not. `sense()`: the mood of a message that the model will not read.
+    the model's reply, and `failed()` is told if it could not. `sense()`: the mood of a message that no model
+    reads.
     """
 
     def __init__(

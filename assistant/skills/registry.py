@@ -22,6 +22,7 @@ from assistant.skills.zones import local_zone
 
 GROUP = "assistant.skills"
 OURS = (
+    ("care", "assistant.skills.care:Care"),
     ("clock", "assistant.skills.clock:Clock"),
     ("calculator", "assistant.skills.calculator:Calculator"),
     ("units", "assistant.skills.units:Units"),

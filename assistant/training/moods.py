@@ -185,7 +185,7 @@ def train_probe(
 
 
 def fit_front(states: np.ndarray, rows: list[Sample]) -> tuple[np.ndarray, np.ndarray]:
-    """From a state's features f32[n, S] to the seven feelings and the three valences, as ridge regression of 0 and 1."""
+    """From a state's features f32[n, S] to seven feelings and three valences, by ridge regression of 0 and 1."""
     felt = np.array([i for i, row in enumerate(rows) if row.label])
     of_label = np.eye(len(LABELS), dtype=np.float32)[[LABELS.index(rows[i].label) for i in felt]]
     of_valence = np.eye(len(VALENCES), dtype=np.float32)[[VALENCES.index(row.valence) for row in rows]]
