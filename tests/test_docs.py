@@ -93,3 +93,17 @@ def test_the_skill_in_the_documentation_is_one() -> None:
     assert isinstance(made["Dice"](), Skill)
     assert made["Dice"]().answer("Roll a die!", None).text.startswith("It is a ")
     assert made["Dice"]().answer("die", None) is None
+
+
+def test_readings_in_the_documentation_are_what_the_lexicon_says() -> None:
+    import shlex
+
+    from click.testing import CliRunner
+
+    from assistant.sense import command
+
+    page = (ROOT / "docs" / "mood.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\$ assistant mood (--lexicon .+)\n((?:(?!```|\$).*\n)+)", page, re.MULTILINE)
+    assert shown
+    for words, output in shown:
+        assert CliRunner().invoke(command, shlex.split(words)).output == output

@@ -46,10 +46,6 @@ def _rows(results: Sequence[Evaluation]) -> list[tuple[str, Callable[[Evaluation
             ("vader_rank_correlation", "rank correlation of VADER"),
         ):
             rows.append((f"{domain}: {label}", lambda e, d=domain, k=key: _number(e.feelings.get(d, {}).get(k))))
-    for domain, key in dict.fromkeys((name, key) for e in results for name, scores in e.mood.items() for key in scores):
-        if key != "examples":
-            label = f"mood, {domain}: {key.replace('_', ' ')}"
-            rows.append((label, lambda e, d=domain, k=key: _number(e.mood.get(d, {}).get(k))))
     rows.append(("out of scope admitted", lambda e: _percent(e.limits.get("admitted"))))
     rows.append(("last words (LAMBADA style)", lambda e: _percent(e.lambada.get("accuracy"))))
     for method in dict.fromkeys(name for e in results for name in e.questions):
@@ -73,7 +69,31 @@ def table(results: Sequence[Evaluation]) -> str:
         text.append("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
         if number == 0:
             text.append("  ".join("-" * width for width in widths))
+    text += [line for e in results if e.mood for line in ("", *_moods(e))]
     return "\n".join(text)
+
+
+MOOD_READERS = ("probe", "probe in chat", "lexicon", "zero-shot", "VADER", "commonest")
+MOOD_FIGURES = {
+    "accuracy": "7 feelings", "macro_f1": "macro-F1", "calibration_error": "ECE", "valence_accuracy": "valence",
+    "rank_correlation": "rank corr.", "intensity_correlation": "intensity corr.", "intensity_error": "intensity error",
+}  # fmt: skip
+
+
+def _moods(e: Evaluation) -> list[str]:
+    """A line for each domain and reader of moods, a column for each figure."""
+    used = [key for key in MOOD_FIGURES if any(name.endswith(f" {key}") for s in e.mood.values() for name in s)]
+    lines = [[f"moods, {e.backend} {e.precision}", "read by", *(MOOD_FIGURES[key] for key in used)]]
+    for domain, scores in e.mood.items():
+        title = f"{domain} ({scores['examples']:,.0f})"
+        for reader in MOOD_READERS:
+            cells = [_number(scores.get(f"{reader} {key}")) for key in used]
+            if any(cells):
+                lines.append([title, reader, *cells])
+                title = ""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def plot(results: Sequence[Evaluation]) -> str:

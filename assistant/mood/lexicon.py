@@ -54,7 +54,7 @@ def lexicon(path: Path = LEXICON_FILE) -> Lexicon:
     shapes = {"words.weight": (None, len(LABELS)), "words.bias": (len(LABELS),),
               "stack.weight": (OUTPUTS, EVIDENCE), "stack.bias": (OUTPUTS,)}  # fmt: skip
     found, about = read_tensors(path, shapes)
-    index = {word: i for i, word in enumerate(about["words"].split("\n"))}
+    index = {word: i for i, word in enumerate(about.get("words", []))}
     return Lexicon(
         Words(index, found["words.weight"], found["words.bias"]), Stack(found["stack.weight"], found["stack.bias"])
     )

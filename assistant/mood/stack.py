@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from assistant.errors import ModelFileError
@@ -13,6 +15,8 @@ from assistant.mood.labels import LABELS, VALENCES, contradicts, valence_of
 
 OUTPUTS = len(LABELS) + len(VALENCES) + 1
 """Seven feelings, three valences, intensity."""
+ABOUT = "about"
+"""The one key of a file's metadata, JSON: of several the order would change from one writing to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def softmax(z: np.ndarray) -> np.ndarray:
 
 def read_tensors(
     path: Path, shapes: Mapping[str, tuple[int | None, ...]]
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The named tensors as float32, and the metadata. `shapes`: None fits any length.
 
     Raises ModelFileError for a file that is missing, damaged or has other tensors.
@@ -70,8 +74,8 @@ def read_tensors(
     try:
         with safe_open(path, "numpy") as file:
             found = {name: file.get_tensor(name).astype(np.float32) for name in shapes}
-            about = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
+            about = msgspec.json.decode((file.metadata() or {}).get(ABOUT, "{}"), type=dict[str, Any])
+    except (OSError, SafetensorError, msgspec.MsgspecError) as error:
         raise ModelFileError("cannot read the read-out of moods", where=path, why=error) from error
     for name, shape in shapes.items():
         tensor = found[name]

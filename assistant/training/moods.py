@@ -24,7 +24,7 @@ from assistant.evaluation.feelings import RATED_NEUTRAL, RATED_SETS, goemotions,
 from assistant.mood.labels import LABELS, VALENCES, valence_of
 from assistant.mood.lexicon import LEXICON_FILE, Words, lexicon
 from assistant.mood.probe import PROBE_FILE, state_features, words_hash
-from assistant.mood.stack import OUTPUTS
+from assistant.mood.stack import ABOUT, OUTPUTS
 from assistant.mood.words import words_of
 from assistant.training.regression import ridge, softmax_regression, temperature
 
@@ -119,10 +119,10 @@ def train_lexicon(data: Path, rated: Path, out: Path = LEXICON_FILE, seed: int =
     words = Words(index, weight.astype(np.float16).astype(np.float32), bias)
     tune = samples(data, rated, "tune")
     stack, about = fit_stack(np.stack([words.evidence(row.text) for row in tune]), tune)
-    about |= {"words": len(index), "seed": seed, "data": data_hashes(data, rated)}
+    about |= {"seed": seed, "data": data_hashes(data, rated)}
     tensors = {"words.weight": weight.astype(np.float16), "words.bias": bias, **stack}
-    save_file(tensors, out, {"words": "\n".join(known), "recipe": json.dumps(about, sort_keys=True)})
-    return about
+    _write(out, tensors, {"words": known, **about})
+    return {"words": len(known), **about}
 
 
 def _learn_words(
@@ -174,14 +174,19 @@ def train_probe(
     stack, about = fit_stack(np.concatenate([front, [words.evidence(row.text) for row in tune]], axis=1), tune)
     about |= {"seed": seed, "fitted_on": len(fit), "data": data_hashes(data, rated)}
     marks = {"model_sha256": manifest.source.sha256, "words_sha256": words_hash(words)}
-    partial = path.with_name(f".{path.name}.new")
-    save_file(
-        {"front.weight": front_weight.astype(np.float32), "front.bias": front_bias, **stack},
-        partial,
-        {**marks, "model": manifest.name, "recipe": json.dumps(about, sort_keys=True)},
-    )
-    partial.replace(path)
+    tensors = {"front.weight": front_weight, "front.bias": front_bias, **stack}
+    _write(path, tensors, {**marks, "model": manifest.name, **about})
     return {"file": str(path), **marks, **about}
+
+
+def _write(path: Path, tensors: dict[str, np.ndarray], about: dict[str, object]) -> None:
+    """As a whole or not at all."""
+    partial = path.with_name(f".{path.name}.new")
+    # safetensors writes the memory as it lies: a transposed array would be read back scrambled
+    save_file({name: np.ascontiguousarray(t) for name, t in tensors.items()}, partial,
+              {ABOUT: json.dumps(about, sort_keys=True)})  # fmt: skip
+    partial.chmod(0o644)
+    partial.replace(path)
 
 
 def fit_front(states: np.ndarray, rows: list[Sample]) -> tuple[np.ndarray, np.ndarray]:

@@ -16,13 +16,13 @@ def ridge(
     """
     share = (weights / weights.sum()).astype(np.float32)
     mean = share @ features
-    spread = np.sqrt(np.maximum(share @ (features * features) - mean * mean, 1e-8))
+    spread = _spread(share @ (features * features) - mean * mean)
     x = (features - mean) / spread
     centre = share @ targets
     weighted = x * share[:, None]
     gram = (x.T @ weighted).astype(np.float64) + strength * np.eye(x.shape[1])
     found = np.linalg.solve(gram, (weighted.T @ (targets - centre)).astype(np.float64)).T / spread
-    return found.astype(np.float32), (centre - found @ mean).astype(np.float32)
+    return np.ascontiguousarray(found, np.float32), (centre - found @ mean).astype(np.float32)
 
 
 def softmax_regression(
@@ -31,7 +31,7 @@ def softmax_regression(
     """Multinomial logistic regression: features f[n, d], labels int[n], weights f[n] -> (f32[k, d], f32[k])."""
     share = weights / weights.sum()
     mean = share @ features
-    spread = np.sqrt(np.maximum(share @ (features * features) - mean * mean, 1e-8))
+    spread = _spread(share @ (features * features) - mean * mean)
     x = np.concatenate([(features - mean) / spread, np.ones((len(features), 1))], axis=1).astype(np.float64)
     d, wanted = x.shape[1], np.eye(classes)[labels]
     penalty = np.tile(np.r_[np.full(d - 1, strength), 1e-9], classes)
@@ -53,7 +53,7 @@ def softmax_regression(
             break
     found = theta.reshape(classes, d)
     weight = found[:, :-1] / spread
-    return weight.astype(np.float32), (found[:, -1] - weight @ mean).astype(np.float32)
+    return np.ascontiguousarray(weight, np.float32), (found[:, -1] - weight @ mean).astype(np.float32)
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -61,6 +61,11 @@ def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     tried = np.exp(np.linspace(np.log(0.3), np.log(4.0), 120))
     losses = [-np.log(_softmax(logits / t)[np.arange(len(labels)), labels] + 1e-12).mean() for t in tried]
     return float(tried[int(np.argmin(losses))])
+
+
+def _spread(variance: np.ndarray) -> np.ndarray:
+    """Standard deviations; 1 for what never varies, so that nothing is read into it."""
+    return np.where(variance > 1e-8, np.sqrt(np.maximum(variance, 1e-8)), 1.0).astype(np.float32)
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from assistant.mood.labels import LABELS, contradicts
 from assistant.mood.lexicon import EVIDENCE, lexicon
 from assistant.mood.probe import FRONT, PROBE_FILE, feature_count, state_features, words_hash
 from assistant.mood.sensor import Sensor, sensor_of
-from assistant.mood.stack import OUTPUTS, Reading
+from assistant.mood.stack import ABOUT, OUTPUTS, Reading
 from backends.base import ModelConfig, State
 
 TINY = ModelConfig(layers=3, width=8, heads=1, head_size=8, vocab=257, ffn=16,
@@ -91,7 +91,7 @@ def write_probe(folder: Path, label: str, **changes: str) -> None:
     tensors = {"front.weight": front, "front.bias": np.zeros(FRONT, np.float32),
                "stack.weight": stack, "stack.bias": np.zeros(OUTPUTS, np.float32)}  # fmt: skip
     marks = {"model_sha256": "abc", "words_sha256": words_hash(lexicon().words)} | changes
-    save_file(tensors, folder / PROBE_FILE, marks)
+    save_file(tensors, folder / PROBE_FILE, {ABOUT: json.dumps(marks)})
 
 
 def state_of(value: float) -> State:
@@ -156,4 +156,4 @@ def test_the_shipped_probe_fits_the_shipped_model():
 def test_the_ratings_are_the_lexicon_that_is_named():
     assert len(valence.ratings()) > 7500
     assert valence.ratings()["great"] == 3.1
-    assert json.loads(json.dumps(valence.ratings()["catastrophic"])) < -2
+    assert valence.ratings()["catastrophic"] < -2
