@@ -74,9 +74,9 @@ def test_valence_sums_the_labels():
 
 
 def test_rank_correlation_knows_order_and_ties():
-    assert feelings._rank_correlation(np.array([1.0, 2, 3]), np.array([10.0, 20, 90])) == pytest.approx(1)
-    assert feelings._rank_correlation(np.array([3.0, 2, 1]), np.array([10.0, 20, 90])) == pytest.approx(-1)
-    assert feelings._rank_correlation(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])) == 0.0
+    assert feelings.rank_correlation(np.array([1.0, 2, 3]), np.array([10.0, 20, 90])) == pytest.approx(1)
+    assert feelings.rank_correlation(np.array([3.0, 2, 1]), np.array([10.0, 20, 90])) == pytest.approx(-1)
+    assert feelings.rank_correlation(np.array([1.0, 1, 1]), np.array([1.0, 2, 3])) == 0.0
 
 
 def test_comments_of_two_groups_are_left_out(tmp_path):
