@@ -94,7 +94,7 @@ A very small RWKV-7 ("x070") for short, friendly chat in English, trained from s
 | Tokens | {metrics.tokens_seen / 1e6:.1f} M seen; the last data set has {metrics.unique_tokens / 1e6:.1f} M |
 | Licence | Apache-2.0 |
 | Format | `User: ...\\n\\nAssistant:`; the logits of seven labels behind `Feeling:`, of three behind `Valence:` |
-| Moods | `probe.safetensors`, a read-out of the state fitted by `python -m assistant.training probe`; see docs/mood.md |
+| Moods | `probe.safetensors`, a read-out of the state (`python -m assistant.training probe`; docs/mood.md) |
 
 ## Measured
 
