@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from time import monotonic
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key
 from textual.screen import ModalScreen, Screen
 
 from assistant.tui.connection import Launcher
@@ -45,11 +47,17 @@ class ChatApp(App[None]):
         super().__init__()
         self._chat_id = chat_id
         self._launcher = launcher
+        self.key_at_s = 0.0  # when the newest key was pressed; who has much to draw lets its echo go first
         if theme in self.available_themes:
             self.theme = theme
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self._chat_id, self._launcher)
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key):
+            self.key_at_s = monotonic()
+        await super().on_event(event)
 
     @property
     def chat(self) -> ChatScreen:

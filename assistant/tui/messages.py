@@ -24,6 +24,13 @@ class ChatAction(Message):
 
 
 @dataclass
+class LinkClicked(Message):
+    """A link in a reply was clicked."""
+
+    href: str
+
+
+@dataclass
 class MessageAction(Message):
     """The person wants something done with a message: copy (of `text`), fork, edit or retry."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,16 +18,13 @@ from assistant.tui.commands import parse
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
 from assistant.tui.library import Library
-from assistant.tui.messages import ChatAction, ChatChosen, MessageAction
+from assistant.tui.messages import ChatAction, ChatChosen, LinkClicked, MessageAction
 from assistant.tui.text import printable
 from assistant.tui.widgets.composer import Composer
 from assistant.tui.widgets.conversation import Conversation
 from assistant.tui.widgets.cost_strip import CostStrip
 from assistant.tui.widgets.offline_badge import OfflineBadge
 from assistant.tui.widgets.status_header import StatusHeader
-
-if TYPE_CHECKING:
-    from textual.widgets import Markdown
 
 
 class ChatScreen(Screen[None]):
@@ -279,7 +276,8 @@ class ChatScreen(Screen[None]):
         sidebar.focus()
         self.refresh_chats()
 
-    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+    @on(LinkClicked)
+    def _link_clicked(self, event: LinkClicked) -> None:
         """A link that a model wrote opens no browser: that would be a way out of this machine."""
         self.app.copy_to_clipboard(event.href)
         self.notify(f"Copied, not opened: {printable(event.href)}", markup=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -13,6 +13,9 @@ from textual.widgets import Static
 from assistant import wire
 from assistant.tui.messages import MessageAction
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
+
+if TYPE_CHECKING:
+    from assistant.tui.markdown import Code
 
 WELCOME = "Type a message and press Enter.\nF1 shows all keys, / all commands, Ctrl+B your chats."
 FIRST, MORE = 8, 30
@@ -50,7 +53,7 @@ class Conversation(VerticalScroll, can_focus=True):
         self._end: int | None = None  # after those that are drawn; None: all to the newest
         self._moving = False
         self.chosen: Widget | None = None
-        self._block: Widget | None = None
+        self._block: Code | None = None
 
     def compose(self):
         yield Static(WELCOME, id="welcome")
@@ -237,16 +240,21 @@ class Conversation(VerticalScroll, can_focus=True):
             self._choose(messages[min(max(messages.index(self.chosen) + steps, 0), len(messages) - 1)])
 
     def action_block(self) -> None:
-        blocks = [None, *self.chosen.query("MarkdownFence")] if self.chosen else [None]
+        if not isinstance(self.chosen, AssistantMessage):
+            return
+        prose = self.chosen.prose
+        blocks = [None, *prose.codes]
         place = blocks.index(self._block) if self._block in blocks else 0
         self._mark(self.chosen, blocks[(place + 1) % len(blocks)])
-        if self._block:
-            self._block.scroll_visible(animate=False)
+        if rows := prose.choose(self._block):
+            self.release_anchor()
+            offset = self.chosen.virtual_region.offset + prose.virtual_region.offset
+            self.scroll_to_region(rows.translate(offset), animate=False)
 
     def action_act(self, verb: str) -> None:
         if isinstance(self.chosen, UserMessage | AssistantMessage):
-            code = getattr(self._block, "code", None)
-            self.post_message(MessageAction(verb, self.chosen.message_id, code or self.chosen.text))
+            text = self._block.text if self._block else self.chosen.text
+            self.post_message(MessageAction(verb, self.chosen.message_id, text))
 
     def _messages(self) -> list[UserMessage | AssistantMessage]:
         return [child for child in self.children if isinstance(child, UserMessage | AssistantMessage)]
@@ -256,13 +264,14 @@ class Conversation(VerticalScroll, can_focus=True):
         self.release_anchor()
         widget.scroll_visible(animate=False)
 
-    def _mark(self, chosen: Widget | None, block: Widget | None) -> None:
-        for before, now in ((self.chosen, chosen), (self._block, block)):
-            if before is not now:
-                if before:
-                    before.remove_class("-chosen")
-                if now:
-                    now.add_class("-chosen")
+    def _mark(self, chosen: Widget | None, block: Code | None) -> None:
+        if self._block and isinstance(self.chosen, AssistantMessage):
+            self.chosen.prose.choose(None)
+        if self.chosen is not chosen:
+            if self.chosen:
+                self.chosen.remove_class("-chosen")
+            if chosen:
+                chosen.add_class("-chosen")
         self.chosen, self._block = chosen, block
         self.refresh_bindings()
 
