@@ -11,6 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key
 from textual.screen import ModalScreen, Screen
+from textual.theme import Theme
 
 from assistant.tui.connection import Launcher
 from assistant.tui.screens.chat import ChatScreen
@@ -58,6 +59,19 @@ class ChatApp(App[None]):
         if isinstance(event, Key):
             self.key_at_s = monotonic()
         await super().on_event(event)
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        """The next start looks the same; whatever else is in the file stays as it is."""
+        from assistant import config_file
+        from assistant.errors import AssistantError
+
+        try:
+            config_file.put("tui", "theme", theme.name)
+        except AssistantError as error:
+            self.notify(str(error), severity="warning", markup=False)
 
     @property
     def chat(self) -> ChatScreen:

@@ -14,11 +14,12 @@ from textual.events import Key, Resize
 from textual.screen import Screen
 
 from assistant.errors import AssistantError, RequestError
+from assistant.tui import editor
 from assistant.tui.commands import parse
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
 from assistant.tui.library import Library
-from assistant.tui.messages import ChatAction, ChatChosen, LinkClicked, MessageAction
+from assistant.tui.messages import ChatAction, ChatChosen, LinkClicked, MessageAction, QuoteOpened
 from assistant.tui.text import printable
 from assistant.tui.widgets.composer import Composer
 from assistant.tui.widgets.conversation import Conversation
@@ -281,6 +282,13 @@ class ChatScreen(Screen[None]):
         """A link that a model wrote opens no browser: that would be a way out of this machine."""
         self.app.copy_to_clipboard(event.href)
         self.notify(f"Copied, not opened: {printable(event.href)}", markup=False)
+
+    @on(QuoteOpened)
+    def _open_quote(self, event: QuoteOpened) -> None:
+        try:
+            editor.show(self.app, event.quote.file, event.quote.line)
+        except AssistantError as error:
+            self._tell(error)
 
     @on(ChatChosen)
     async def _resume(self, event: ChatChosen) -> None:

@@ -13,11 +13,12 @@ from textual.widgets import Static
 from assistant import wire
 from assistant.tui.messages import MessageAction
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
+from assistant.tui.widgets.quote_line import QuoteLine
+from assistant.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
     from assistant.tui.markdown import Code
 
-WELCOME = "Type a message and press Enter.\nF1 shows all keys, / all commands, Ctrl+B your chats."
 FIRST, MORE = 8, 30
 """Messages that are drawn at once, and those that join when the person comes near an end of them."""
 NEAR_ROWS = 4
@@ -43,8 +44,9 @@ class Conversation(VerticalScroll, can_focus=True):
         Binding("f", "act('fork')", "Fork here", tooltip="While reading: a new chat up to this message"),
         Binding("e", "act('edit')", "Edit", tooltip="While reading: edit this message of yours"),
         Binding("r", "act('retry')", "Answer again", tooltip="While reading: answer this message again"),
+        Binding("o", "open", "Open quote", tooltip="While reading: open the quoted file; again: the next quote"),
     ]
-    READING: ClassVar[set[str]] = {"choose", "block", "act"}
+    READING: ClassVar[set[str]] = {"choose", "block", "act", "open"}
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,9 +56,10 @@ class Conversation(VerticalScroll, can_focus=True):
         self._moving = False
         self.chosen: Widget | None = None
         self._block: Code | None = None
+        self._opened = 0  # quotes of the chosen message
 
     def compose(self):
-        yield Static(WELCOME, id="welcome")
+        yield Welcome()
 
     def on_mount(self) -> None:
         self.anchor()
@@ -76,7 +79,7 @@ class Conversation(VerticalScroll, can_focus=True):
             self._first, self._end = max(len(messages) - FIRST, 0), None
             await self.remove_children()
             widgets = [*map(widget_for, messages[self._first :])]
-            await self.mount_all([*self._earlier(), *(widgets or [Static(WELCOME, id="welcome")])])
+            await self.mount_all([*self._earlier(), *(widgets or [Welcome()])])
         self.anchor()
         if self._first:
             self.call_after_refresh(self._near_end)
@@ -104,6 +107,15 @@ class Conversation(VerticalScroll, can_focus=True):
         await self.query("#welcome").remove()
         await self.mount(widget)
         self.anchor()
+
+    def feel(self, message_id: str, mood: wire.Mood) -> None:
+        """A message of the person's was read for its mood."""
+        for message in self._stored:
+            if message.id == message_id:
+                message.mood = mood
+        for widget in self._messages():
+            if isinstance(widget, UserMessage) and widget.message_id == message_id:
+                widget.feel(mood)
 
     async def add_reply(self, reply: Widget, message: Widget | None) -> None:
         """Put a reply below its message, above others that may already wait; scroll nowhere."""
@@ -251,6 +263,12 @@ class Conversation(VerticalScroll, can_focus=True):
             offset = self.chosen.virtual_region.offset + prose.virtual_region.offset
             self.scroll_to_region(rows.translate(offset), animate=False)
 
+    def action_open(self) -> None:
+        quotes = [*self.chosen.query(QuoteLine)] if self.chosen else []
+        if quotes:
+            self._opened += 1
+            quotes[(self._opened - 1) % len(quotes)].action_open()
+
     def action_act(self, verb: str) -> None:
         if isinstance(self.chosen, UserMessage | AssistantMessage):
             text = self._block.text if self._block else self.chosen.text
@@ -270,6 +288,7 @@ class Conversation(VerticalScroll, can_focus=True):
         if self.chosen is not chosen:
             if self.chosen:
                 self.chosen.remove_class("-chosen")
+            self._opened = 0
             if chosen:
                 chosen.add_class("-chosen")
         self.chosen, self._block = chosen, block
@@ -282,4 +301,4 @@ class Conversation(VerticalScroll, can_focus=True):
 def widget_for(message: wire.Message) -> Widget:
     if message.role == "assistant":
         return AssistantMessage(message)
-    return UserMessage(message.content, message.id)
+    return UserMessage(message.content, message.id, message.mood)

@@ -14,6 +14,7 @@ from assistant import wire
 from assistant.tui.figures import digits, energy
 from assistant.tui.text import printable
 from assistant.tui.thoughts import ThoughtSplitter, split
+from assistant.tui.widgets.mood_tag import MoodTag
 from assistant.tui.widgets.thought import Thought
 
 REDRAW_S = 1 / 15
@@ -52,26 +53,31 @@ class UserMessage(Vertical):
 
     HELP: ClassVar[str | None] = "Your message."
 
-    def __init__(self, text: str, message_id: str | None = None):
+    def __init__(self, text: str, message_id: str | None = None, mood: wire.Mood | None = None):
         super().__init__()
         self.text = text
         self.message_id = message_id
         self._text = Static(printable(text), markup=False, classes="text")
+        self._mood = MoodTag(mood)
         self._note = Note()
 
     def compose(self) -> ComposeResult:
         yield self._text
+        yield self._mood
         yield self._note
+
+    def feel(self, mood: wire.Mood | None) -> None:
+        self._mood.show(mood)
 
     def note(self, text: str, bad: bool = False) -> None:
         self._note.say(text, bad)
 
     def shows(self, message: wire.Message) -> bool:
-        return (self.message_id, self.text) == (message.id, message.content)
+        return (self.message_id, self.text, self._mood.mood) == (message.id, message.content, message.mood)
 
     def copy(self) -> UserMessage:
         """The same once more: a widget that was removed cannot come back."""
-        twin = UserMessage(self.text, self.message_id)
+        twin = UserMessage(self.text, self.message_id, self._mood.mood)
         twin.note(str(self._note.content), self._note.has_class("-bad"))
         return twin
 
@@ -98,6 +104,7 @@ class AssistantMessage(Vertical):
 
         self.prose = Prose(answer)
         self._note = Note()
+        self._skill: wire.SkillAnswer | None = None
 
     def compose(self) -> ComposeResult:
         if self._thought:
@@ -105,9 +112,22 @@ class AssistantMessage(Vertical):
         yield self.prose
         yield self._note
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         if self._message:
             self.settle(self._message)
+            await self.mark(self._message.skill)
+
+    async def mark(self, answer: wire.SkillAnswer | None) -> None:
+        """Say that a skill gave this reply, and show what it quotes."""
+        if answer is None or self._skill is not None or not self.is_attached:
+            return
+        from assistant.tui.widgets.quote_line import QuoteLine
+        from assistant.tui.widgets.skill_mark import SkillMark
+
+        self._skill = answer
+        await self.mount(SkillMark(answer), before=0)
+        if answer.quotes:
+            await self.mount_all(map(QuoteLine, answer.quotes), before=self._note)
 
     @property
     def text(self) -> str:
@@ -192,7 +212,7 @@ class AssistantMessage(Vertical):
 
 
 def _looks(message: wire.Message) -> tuple[object, ...]:
-    return message.id, message.content, message.status, message.siblings, message.sibling_index
+    return message.id, message.content, message.status, message.siblings, message.sibling_index, message.skill
 
 
 def cost_note(cost: wire.Cost) -> str:

@@ -32,6 +32,7 @@ class Prose(Widget):
         self._width = 0
         self._lines: list[Line] = []  # drawn at that width
         self._starts: list[int] = []  # of each block, in the lines
+        self._strips: dict[int, Strip] = {}  # of those lines that were on the screen already
         self._chosen: Code | None = None
 
     def append(self, piece: str) -> None:
@@ -64,18 +65,22 @@ class Prose(Widget):
         drawn = [[*block.lines(self._width), Line(Content(""))] for block in self._blocks[first:]]
         self._starts[first:] = list(accumulate(map(len, drawn[:-1]), initial=begin)) if drawn else []
         self._lines[begin:] = [line for lines in drawn for line in lines]
+        self._strips = {y: strip for y, strip in self._strips.items() if y < begin}
 
     # --- what Textual asks ---
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         if width != self._width:
             self._width = width
+            self._strips.clear()
             self._draw()
         return len(self._lines)
 
     def render_line(self, y: int) -> Strip:
         if y >= len(self._lines):
             return Strip.blank(self._width, self.rich_style)
+        if self.text_selection is None and (known := self._strips.get(y)):
+            return known
         line = self._lines[y]
         text = line.text.stylize(".chosen") if line.code and line.code is self._chosen else line.text
         selection = self.text_selection
@@ -84,7 +89,14 @@ class Prose(Widget):
             style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
             text = text.stylize(style, start, len(text.plain) if end == -1 else end)
         strips = Visual.to_strips(self, text, self._width, 1, self.visual_style, apply_selection=False, pad=True)
-        return (strips[0] if strips else Strip.blank(self._width, self.rich_style)).apply_offsets(0, y)
+        strip = (strips[0] if strips else Strip.blank(self._width, self.rich_style)).apply_offsets(0, y)
+        if not selection:
+            self._strips[y] = strip
+        return strip
+
+    def notify_style_update(self) -> None:
+        self._strips.clear()
+        super().notify_style_update()
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         return selection.extract("\n".join(line.text.plain.rstrip() for line in self._lines)), "\n"
@@ -105,8 +117,7 @@ class Prose(Widget):
     def choose(self, code: Code | None) -> Region | None:
         """Mark a block of code; the lines it takes in this widget."""
         self._chosen = code
+        self._strips.clear()
         self.refresh()
         rows = [y for y, line in enumerate(self._lines) if code and line.code is code]
         return Region(0, rows[0], self._width, len(rows)) if rows else None
-
-
