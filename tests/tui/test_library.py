@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from assistant.tui import library
 from assistant.tui.commands import COMMANDS, matching
 from assistant.tui.screens.chat import ChatScreen
 from assistant.tui.screens.tree import rows_of
+from assistant.tui.widgets import conversation as conversation_module
 from assistant.tui.widgets.chat_list import ChatList
 from tests.fake_daemon import FakeDaemon, Reply
 
@@ -361,28 +363,40 @@ async def test_two_terminals_on_one_daemon_stay_in_step(daemon: FakeDaemon, sit:
             assert other.draft == ""
 
 
-async def test_a_long_chat_is_drawn_as_far_as_it_is_looked_at(daemon: FakeDaemon, sit: Sit) -> None:
-    texts = [f"message {n}" for n in range(300)]
-    chat_id = daemon.add_chat("long", *texts)
-    async with sit(resume=chat_id) as person:
-        await person.sees("message 299")
+async def test_a_long_chat_is_drawn_as_far_as_it_is_looked_at(
+    daemon: FakeDaemon, sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in {"FIRST": 6, "MORE": 8, "KEPT": 24, "FAR": 20}.items():
+        monkeypatch.setattr(conversation_module, name, number)
+    chat_id = daemon.add_chat("long", *[f"message {n}." for n in range(60)])
+    async with sit(resume=chat_id, size=(60, 16)) as person:
+        await person.sees("message 59.")
         conversation = person.chat.conversation
-        await person.pilot.pause()
-        assert len(conversation._messages()) < 100
-        for _ in range(12):
-            await person.press("pageup")
-        await person.until(lambda: len(conversation._messages()) > 30)
-        assert "message 299" not in person.screen
+        seen: list[int] = []
+
+        async def leaf(key: str, aim: str) -> None:
+            """Page by page: nothing is left out, nothing comes twice, and never too much is drawn."""
+            for _ in range(200):
+                await person.press(key)
+                await person.pilot.pause()
+                seen.extend(map(int, re.findall(r"message (\d+)\.", person.screen)))
+                assert len(conversation._messages()) <= 24 + 8
+                if aim in person.screen:
+                    return
+            raise AssertionError(person.screen)
+
+        await leaf("pageup", "message 0.")
+        assert {*seen} >= {*range(55)}
+        assert conversation._end is not None  # the newest are not drawn any more
+        seen.clear()
+        await leaf("pagedown", "message 59.")
+        assert {*seen} >= {*range(8, 60)}
+        assert conversation._first > 0
         conversation.focus()
         await person.press("home")
-        await person.sees("message 0")
-        assert len(conversation._messages()) < 200
-        for _ in range(40):
-            if len(conversation._messages()) > 40:
-                break
-            await person.press("pagedown")
-        assert len(conversation._messages()) > 40
+        await person.sees("message 0.")
+        assert len(conversation._messages()) < 24
         await person.press("end")
-        await person.sees("message 299")
+        await person.sees("message 59.")
         await person.send("and on")
         await person.sees("Hello from the fake.")

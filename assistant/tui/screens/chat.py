@@ -258,10 +258,7 @@ class ChatScreen(Screen[None]):
         self.attempt(self.dialogue.redo())
 
     def action_page(self, pages: int) -> None:
-        if pages < 0:
-            self.conversation.scroll_page_up(animate=False)
-        else:
-            self.conversation.scroll_page_down(animate=False)
+        self.conversation.page(pages)
 
     async def action_toggle_chats(self) -> None:
         from assistant.tui.widgets.chat_list import ChatList

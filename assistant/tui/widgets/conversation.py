@@ -24,6 +24,8 @@ FIRST, MORE = 8, 30
 NEAR_ROWS = 4
 FAR = 120
 """A jump over more messages than this leaves those between undrawn."""
+KEPT = 160
+"""Drawn at once at most: what is added at one end goes at the other, so that the last page scrolls like the first."""
 
 
 class Conversation(VerticalScroll, can_focus=True):
@@ -153,46 +155,64 @@ class Conversation(VerticalScroll, can_focus=True):
             self._near_end()
 
     def _near_end(self) -> None:
-        if self._moving:
-            return
+        if self._moving or (self._follows and NEAR_ROWS < self.max_scroll_y != self.scroll_y):
+            return  # on its way to the newest words
         if self._first and self.scroll_y <= NEAR_ROWS:
             self._moving = True
             self.call_next(self._draw_earlier)
         elif self._end is not None and self.scroll_y >= self.max_scroll_y - NEAR_ROWS:
             self._moving = True
             self.call_next(self._draw_later)
+        elif self._end is None and not self.is_anchored and self.scroll_y >= self.max_scroll_y:
+            self.anchor()  # follows the newest words again
 
-    async def _draw_earlier(self, number: int = MORE) -> None:
-        try:
-            before = self.virtual_size.height
-            first = max(self._first - number, 0)
-            widgets = [*map(widget_for, self._stored[first : self._first])]
-            self._first = first
-            with self.app.batch_update():
-                await self.query_children("#earlier").remove()
-                await self.mount_all([*self._earlier(), *widgets], before=0)
-            self.call_after_refresh(self._stay, before)
-        finally:
-            self._moving = False
-
-    def _stay(self, height_before: int) -> None:
-        """What was under the eyes stays there when rows have come in above."""
-        if self.is_anchored:
-            return
-        grown = self.virtual_size.height - height_before
-        if grown > 0:
-            self.scroll_to(y=self.scroll_y + grown, animate=False, immediate=True, force=True)
+    async def _draw_earlier(self, number: int = 0) -> None:
+        self._moving, place = True, self._place()
+        first = max(self._first - (number or MORE), 0)
+        widgets = [*map(widget_for, self._stored[first : self._first])]
+        self._first = first
+        with self.app.batch_update():
+            await self.query_children("#earlier").remove()
+            await self.mount_all([*self._earlier(), *widgets], before=0)
+            end = len(self._stored) if self._end is None else self._end
+            drawn = self._messages()
+            if first + len(drawn) == end and len(drawn) > KEPT and not self._follows:  # nothing waits below the branch
+                self._end = first + KEPT
+                self.anchor(False)  # the end of what is drawn is not the end
+                await self._drop(drawn[KEPT:])
+        self.call_after_refresh(self._stay, *place)
 
     async def _draw_later(self) -> None:
-        try:
-            if self._end is None:
-                return
-            end = min(self._end + MORE, len(self._stored))
-            widgets = [*map(widget_for, self._stored[self._end : end])]
-            self._end = end if end < len(self._stored) else None
-            await self.mount_all(widgets)
-        finally:
-            self._moving = False
+        self._moving, place = True, self._place()
+        begin = len(self._stored) if self._end is None else self._end
+        end = min(begin + MORE, len(self._stored))
+        self._end = end if end < len(self._stored) else None
+        with self.app.batch_update():
+            await self.mount_all(map(widget_for, self._stored[begin:end]))
+            if len(drawn := self._messages()) > KEPT:
+                self._first = end - KEPT
+                await self._drop(drawn[:-KEPT])
+                await self.query_children("#earlier").remove()
+                await self.mount_all(self._earlier(), before=0)
+        self.call_after_refresh(self._stay, *place)
+
+    async def _drop(self, widgets: Sequence[Widget]) -> None:
+        if self.chosen in widgets:
+            self.stop_reading()
+        await self.remove_children(widgets)
+
+    def _place(self) -> tuple[Widget | None, float]:
+        """The uppermost message on the screen, and how far from its upper edge it begins."""
+        for widget in self._messages():
+            if widget.virtual_region.bottom > self.scroll_y:
+                return widget, widget.virtual_region.y - self.scroll_y
+        return None, 0.0
+
+    def _stay(self, widget: Widget | None, rows: float) -> None:
+        """What was under the eyes stays there when messages come in or go above it."""
+        self._moving = False
+        if widget and widget.is_attached and not self._follows:
+            self.scroll_to(y=widget.virtual_region.y - rows, animate=False, immediate=True, force=True)
 
     async def go_to(self, message_id: str) -> None:
         """Bring a message into view and choose it."""
@@ -213,6 +233,17 @@ class Conversation(VerticalScroll, can_focus=True):
         for widget in self._messages():
             if widget.message_id == message_id:
                 self.call_after_refresh(self._choose, widget)
+
+    @property
+    def _follows(self) -> bool:
+        """Whether new words scroll it; `is_anchored` stays true while the person has scrolled away."""
+        return self._anchored and not self._anchor_released
+
+    def page(self, pages: int) -> None:
+        if pages < 0:
+            self.release_anchor()
+        (self.scroll_page_up if pages < 0 else self.scroll_page_down)(animate=False)
+        self._near_end()
 
     async def action_first(self) -> None:
         if self._stored and self._first > FAR:
