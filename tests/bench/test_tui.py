@@ -50,6 +50,7 @@ class Terminal:
             os.environ["TERM"] = "xterm-256color"
             os.execv(sys.executable, [sys.executable, "-P", "-m", "assistant", "chat", *arguments])
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.wrote_s = 0.0  # when the newest byte came
         self.text, self._lock, self._open = "", threading.Condition(), True
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -59,6 +60,7 @@ class Terminal:
                 if select.select([self.fd], [], [], 0.2)[0]:
                     piece = os.read(self.fd, 65536).decode(errors="replace")
                     with self._lock:
+                        self.wrote_s = time.perf_counter()
                         self.text += ESCAPES.sub("", piece)
                         self._lock.notify_all()
             except OSError:
@@ -78,6 +80,17 @@ class Terminal:
         place = len(self.text)
         os.write(self.fd, text.encode())
         return place
+
+    def frame(self, keys: str, quiet_s: float = 0.05, patience_s: float = 1.0) -> float | None:
+        """Seconds from the keys to the last byte that they caused; None if the screen did not change."""
+        pressed_s = time.perf_counter()
+        self.type(keys)
+        while (now_s := time.perf_counter()) - max(self.wrote_s, pressed_s) < quiet_s or (
+            self.wrote_s < pressed_s and now_s - pressed_s < 2.0
+        ):
+            assert now_s - pressed_s < patience_s * 10, "it never comes to rest"
+            time.sleep(0.001)
+        return self.wrote_s - pressed_s if self.wrote_s > pressed_s else None
 
     def cpu_s(self) -> float:
         return cpu_s(self.pid)
@@ -149,7 +162,8 @@ def test_first_paint_and_ready_to_type(daemon) -> None:
     report("for comparison: python -c 'import textual.app'", bare)
 
 
-def test_a_long_chat_opens(daemon) -> None:
+def long_chat() -> tuple[str, str]:
+    """The ids of a chat of LONG messages and of a short one."""
     history = History(paths.history_file())
     chat = history.create_chat("long")
     parent = None
@@ -161,14 +175,44 @@ def test_a_long_chat_opens(daemon) -> None:
     _, reply = history.add_turn(short.id, None, "hello there")
     history.update_reply(reply.id, "hello yourself", "complete", "stop")
     history.close()
+    return chat.id, short.id
+
+
+PAGE_UP, PAGE_DOWN, WHEEL_UP, WHEEL_DOWN = "\x1b[5~", "\x1b[6~", "\x1b[<64;20;20M", "\x1b[<65;20;20M"
+
+
+def test_a_long_chat_scrolls(daemon) -> None:
+    chat_id, _ = long_chat()
+    terminal = Terminal("--chat", chat_id)
+    terminal.wait(f"Answer {LONG // 2 - 1}")
+    terminal.wait("ready")
+    time.sleep(1)
+    pages = {"up": PAGE_UP, "down": PAGE_DOWN, "up, wheel": WHEEL_UP, "down, wheel": WHEEL_DOWN}
+    for way, keys in pages.items():
+        wheel = "wheel" in way
+        frames, still = [], 0
+        cpu_s = terminal.cpu_s()
+        while still < 2 and len(frames) < (300 if wheel else 1000):
+            frame = terminal.frame(keys)
+            still = still + 1 if frame is None else 0
+            frames += [] if frame is None else [frame]
+        report(f"scrolling {way} through {LONG} messages, from the key to the last byte", frames)
+        report("processor time of a frame", [(terminal.cpu_s() - cpu_s) / max(len(frames), 1)])
+        if not wheel:
+            assert ("question 0" if way == "up" else f"Answer {LONG // 2 - 1}") in terminal.text[-40000:]
+    terminal.close()
+
+
+def test_a_long_chat_opens(daemon) -> None:
+    long_id, short_id = long_chat()
     opened, fetched = [], []
     for _ in range(RUNS):
         with http() as client:
             began_s = time.perf_counter()
-            messages = client.get(f"/v1/chats/{chat.id}").json()["messages"]
+            messages = client.get(f"/v1/chats/{long_id}").json()["messages"]
             fetched.append(time.perf_counter() - began_s)
         assert len(messages) == LONG
-        terminal = Terminal("--chat", short.id)
+        terminal = Terminal("--chat", short_id)
         terminal.wait("hello yourself")
         terminal.wait("ready")
         time.sleep(0.3)

@@ -10,8 +10,8 @@ from textual.events import Key
 
 from assistant import wire
 from assistant.tui.app import ChatApp
-from assistant.tui.widgets.prose import Prose
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
+from assistant.tui.widgets.prose import Prose
 from tests.fake_daemon import FakeDaemon, Reply
 
 from .conftest import Sit

@@ -131,7 +131,5 @@ async def test_a_chosen_theme_is_kept_and_nothing_else_changes(daemon: FakeDaemo
         await person.press("enter")
         await person.until(lambda: person.app.theme == "nord")
         await person.pilot.pause()
-    assert file.read_text() == (
-        '# mine\n[sampling]\ntemperature = 0.7  # warm\n\n[tui]\ntheme = "nord"  # for now\n'
-    )
+    assert file.read_text() == ('# mine\n[sampling]\ntemperature = 0.7  # warm\n\n[tui]\ntheme = "nord"  # for now\n')
     assert isinstance(person.app, ChatApp)

@@ -62,7 +62,7 @@ class ChatScreen(Screen[None]):
         ),
     ]  # fmt: skip
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (80, "-wide")]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (80, "-wide"), (140, "-huge")]
 
     def __init__(self, resume: str | None = None, launcher: Launcher | None = None) -> None:
         super().__init__()
