@@ -331,7 +331,7 @@ def test_keys_while_a_rich_reply_is_drawn(home) -> None:
     text = "".join(RICH.format(n=n) for n in range(12))
     with DaemonThread(paths.socket_path()) as fake:
         chat_id = fake.add_chat("old", *[x for n in range(10) for x in (f"question {n}", RICH.format(n=n))])
-        for _ in range(5):
+        for _ in range(max(ROUNDS // 2, 1)):
             fake.replies.append(Reply([text[n : n + 4] for n in range(0, len(text), 4)], pace_s=1 / 400))
             terminal = Terminal("--chat", chat_id)
             terminal.wait("yield from")
