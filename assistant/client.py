@@ -6,6 +6,7 @@ httpx takes 0.2 s to import: that happens with the first request, never before t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
@@ -264,6 +265,17 @@ class Client:
             why = getattr(root, "strerror", None) or str(root) or type(root).__name__
             return DaemonUnavailable("no daemon answers", where=self.socket, why=why, hint=HINT_START)
         return error
+
+
+def warm_up() -> None:
+    """Load what the first request needs, by one to nobody: 80 modules and 0.2 s. Call it in a thread."""
+
+    async def ask_nobody() -> None:
+        async with Client(Path("/nobody/is.here")) as client:
+            await client.ready()
+
+    with contextlib.suppress(DaemonUnavailable):
+        asyncio.run(ask_nobody())
 
 
 def call(work: Callable[[Client], Awaitable[T]], socket: Path | None = None) -> T:

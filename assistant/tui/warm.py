@@ -18,11 +18,11 @@ def spare_the_keys() -> None:
 
 def up() -> None:
     """Load what the first request and the first reply need. Takes 0.3 s, so call it in a thread."""
-    import httpx  # noqa: F401
-
+    from assistant import client
     from assistant.tui import markdown
     from assistant.tui.widgets import prose  # noqa: F401
 
+    client.warm_up()
     for block in markdown.blocks("[a](b) *c* `d`\n\n- e\n\n```python\nf\n```"):  # compiles patterns
         block.lines(40)
     if gc.get_threshold() == COLLECT_AFTER:

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -43,7 +44,10 @@ pytestmark = pytest.mark.bench
 class Terminal:
     """The app on a pty; every byte it writes is kept with the time it came."""
 
+    opened: ClassVar[list[Terminal]] = []
+
     def __init__(self, *arguments: str, columns: int = 120, rows: int = 40):
+        Terminal.opened.append(self)
         self.started_s = time.perf_counter()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
@@ -96,10 +100,20 @@ class Terminal:
         return cpu_s(self.pid)
 
     def close(self) -> None:
+        if not self._open:
+            return
         self._open = False
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self.fd)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """An app that is left open would start a daemon of its own, which costs the next figures."""
+    yield
+    while Terminal.opened:
+        Terminal.opened.pop().close()
 
 
 def cpu_s(pid: int) -> float:
@@ -192,7 +206,7 @@ def test_a_long_chat_scrolls(daemon) -> None:
         wheel = "wheel" in way
         frames, still = [], 0
         cpu_s = terminal.cpu_s()
-        while still < 2 and len(frames) < (300 if wheel else 1000):
+        while still < 2 and len(frames) < (100 if wheel else 1000):
             frame = terminal.frame(keys)
             still = still + 1 if frame is None else 0
             frames += [] if frame is None else [frame]
@@ -339,7 +353,7 @@ def test_keys_while_a_rich_reply_is_drawn(home) -> None:
             time.sleep(1)
             busy_s, began_s = terminal.cpu_s(), time.perf_counter()
             place = terminal.type("go\r")
-            terminal.wait("Part 2", place)
+            terminal.wait(r"Part [2-9]", place)
             for letter in LETTERS:
                 place = terminal.type(letter)
                 echoes.append(terminal.wait(letter, place))

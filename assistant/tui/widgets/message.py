@@ -18,9 +18,10 @@ from assistant.tui.widgets.mood_tag import MoodTag
 from assistant.tui.widgets.thought import Thought
 
 REDRAW_S = 1 / 15
-REST = 3.0
+REST, LONGEST_S = 9.0, 0.05
 """A redraw costs the same for one token as for twenty, and the more the longer the conversation is.
-After each, this many times its processor time is left to the daemon, which wants the same cores."""
+After each, this many times its processor time is left to the daemon, which wants the same cores: redraws take a tenth
+of one at most. One that took longer than LONGEST_S counts as that, so that words never stand still for a second."""
 SLICE = 400
 """Characters that one redraw takes at most, and a third of what waits: what is drawn at once stops the keys."""
 KEYS_FIRST_S, KEYS_FIRST = 0.04, 5
@@ -184,7 +185,7 @@ class AssistantMessage(Vertical):
         self._yielded = 0
         await self._draw()
         if self._unwritten:
-            self._plan(max(REDRAW_S / 2, REST * self._redraw_s))
+            self._plan(max(REDRAW_S, REST * self._redraw_s))
 
     async def _draw(self) -> None:
         async with self._writing:
@@ -195,7 +196,7 @@ class AssistantMessage(Vertical):
             self.call_after_refresh(self._redrawn, began_s)
 
     def _redrawn(self, began_s: float) -> None:
-        self._redraw_s = min(thread_time() - began_s, 0.25)
+        self._redraw_s = min(thread_time() - began_s, LONGEST_S)
 
     async def _put(self, thought: str, answer: str) -> None:
         if not self.is_attached:
