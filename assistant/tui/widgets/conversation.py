@@ -19,12 +19,12 @@ from assistant.tui.widgets.welcome import Welcome
 if TYPE_CHECKING:
     from assistant.tui.markdown import Code
 
-FIRST, MORE = 8, 30
+FIRST, MORE = 8, 10
 """Messages that are drawn at once, and those that join when the person comes near an end of them."""
 NEAR_ROWS = 4
-FAR = 120
+FAR = 40
 """A jump over more messages than this leaves those between undrawn."""
-KEPT = 160
+KEPT = 60
 """Drawn at once at most: what is added at one end goes at the other, so that the last page scrolls like the first."""
 
 

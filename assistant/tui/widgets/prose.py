@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import ClassVar
 
-from textual.content import Content
+from textual.content import Content, Span
 from textual.geometry import Region, Size
 from textual.selection import Selection
 from textual.strip import Strip
@@ -82,17 +82,27 @@ class Prose(Widget):
         if self.text_selection is None and (known := self._strips.get(y)):
             return known
         line = self._lines[y]
-        text = line.text.stylize(".chosen") if line.code and line.code is self._chosen else line.text
+        text = line.text
+        if line.code:
+            # By name ("." and the class) a background that lets something through would come out grey.
+            fence = self._style("fence")
+            spans = [Span(s.start, s.end, fence) if s.style == ".fence" else s for s in text.spans]
+            text = Content(text.plain, spans=spans)
+            if line.code is self._chosen:
+                text = text.stylize(Style(background=self.get_component_styles("chosen").background))
         selection = self.text_selection
         if selection and (span := selection.get_span(y)):
             start, end = span
-            style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
-            text = text.stylize(style, start, len(text.plain) if end == -1 else end)
+            chosen = Style.from_styles(self.screen.get_component_styles("screen--selection"))
+            text = text.stylize(chosen, start, len(text.plain) if end == -1 else end)
         strips = Visual.to_strips(self, text, self._width, 1, self.visual_style, apply_selection=False, pad=True)
         strip = (strips[0] if strips else Strip.blank(self._width, self.rich_style)).apply_offsets(0, y)
         if not selection:
             self._strips[y] = strip
         return strip
+
+    def _style(self, name: str) -> Style:
+        return Style.from_styles(self.get_component_styles(name))
 
     def notify_style_update(self) -> None:
         self._strips.clear()
