@@ -40,6 +40,8 @@ class Reply:
     status: int = 200  # an HTTP error instead of a stream (with `error`)
     basis: wire.Basis = "modelled"
     pace_s: float = 0.0  # before each chunk
+    mood: wire.Mood | None = None  # of the user's message; told after the first chunk
+    skill: wire.SkillAnswer | None = None  # told before the chunks
     release: asyncio.Event = field(default_factory=asyncio.Event)
     held: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -57,6 +59,7 @@ class FakeDaemon:
         self.ready_after = 0  # so many questions about readiness are answered with "not yet"
         self.reason = "the model is being loaded"
         self.simulated = False
+        self.queued = 0  # requests that wait for a slot
         self.selftest: wire.SelfTestSummary | None = None
         self.policy, self.limits = "private", {}
         self.changes = 0
@@ -194,7 +197,7 @@ class FakeDaemon:
                 simulated=self.simulated,
                 precision="fp32",
             )
-            ready.engine = wire.EngineStatus(live=0, queued=0, max_batch=8)
+            ready.engine = wire.EngineStatus(live=0, queued=self.queued, max_batch=8)
             ready.selftest = self.selftest
         else:
             ready.reason = self.reason
@@ -344,6 +347,9 @@ class FakeDaemon:
         try:
             yield _event(wire.Started(user_message=user, message_id=reply.id))
             yield b": ping\n\n"
+            if script.skill:
+                reply.skill = script.skill
+                yield _event(wire.SkillUsed(answer=script.skill))
             for index, chunk in enumerate(script.chunks):
                 if index == script.hold:
                     script.held.set()
@@ -357,6 +363,9 @@ class FakeDaemon:
                 reply.content += chunk
                 cost = self.cost(tokens, script.basis)
                 yield _event(wire.Delta(text=chunk, cost=cost))
+                if script.mood and tokens == 1:
+                    user.mood = script.mood
+                    yield _event(wire.Sensed(message_id=user.id, mood=script.mood))
                 await asyncio.sleep(script.pace_s)
             if script.ends_early:
                 return

@@ -30,6 +30,14 @@ def markdown(history: History, chat_id: str) -> str:
         lines += ["> " + chat.system.replace("\n", "\n> "), ""]
     for message in history.path(chat_id, chat.head_id):
         lines += [f"## {_WHO[message.role]}", "", message.content.strip(), ""]
+        if message.mood:
+            lines += [f"*(sounds {message.mood.label}, intensity {message.mood.intensity:.1f} of 1, read by the "
+                      f"{message.mood.source})*", ""]  # fmt: skip
+        if message.skill:
+            lines += [f"*(exact, by the skill {message.skill.skill}; not written by the model)*", ""]
+            for quote in message.skill.quotes:
+                place = f":{quote.line}" if quote.line else f" page {quote.page}" if quote.page else ""
+                lines += ["> " + quote.text.strip().replace("\n", "\n> "), ">", f"> — `{quote.file}{place}`", ""]
         if message.status not in ("complete", "streaming"):
             lines += [f"*({message.status})*", ""]
         if message.cost and message.cost.completion_tokens:

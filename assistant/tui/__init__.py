@@ -9,6 +9,7 @@ def run(chat_id: str | None = None, backend: str | None = None, inline: bool = F
 
     from assistant import config
     from assistant.launch import ensure_daemon
+    from assistant.tui import warm
     from assistant.tui.app import ChatApp
 
     # Read first: an error in the file belongs on the plain terminal, not into a screen.
@@ -17,5 +18,6 @@ def run(chat_id: str | None = None, backend: str | None = None, inline: bool = F
     if launcher:
         launcher()  # a daemon that runs on another backend is such an error too
     app = ChatApp(chat_id, theme=settings.tui.theme, launcher=launcher)
+    warm.spare_the_keys()
     app.run(inline=inline)
     return app.return_code or 0

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from time import monotonic
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key
 from textual.screen import ModalScreen, Screen
+from textual.theme import Theme
 
 from assistant.tui.connection import Launcher
 from assistant.tui.screens.chat import ChatScreen
@@ -45,11 +48,30 @@ class ChatApp(App[None]):
         super().__init__()
         self._chat_id = chat_id
         self._launcher = launcher
+        self.key_at_s = 0.0  # when the newest key was pressed; who has much to draw lets its echo go first
         if theme in self.available_themes:
             self.theme = theme
 
     def get_default_screen(self) -> Screen[None]:
         return ChatScreen(self._chat_id, self._launcher)
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key):
+            self.key_at_s = monotonic()
+        await super().on_event(event)
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        """The next start looks the same; whatever else is in the file stays as it is."""
+        from assistant import config_file
+        from assistant.errors import AssistantError
+
+        try:
+            config_file.put("tui", "theme", theme.name)
+        except AssistantError as error:
+            self.notify(str(error), severity="warning", markup=False)
 
     @property
     def chat(self) -> ChatScreen:

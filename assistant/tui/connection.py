@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from assistant import wire
 from assistant.client import Client, DaemonSlow
 from assistant.errors import AssistantError
+from assistant.tui import warm
 
 WATCH_S = 2.0
 LOADING_WATCH_S = 0.1
@@ -121,7 +122,7 @@ class Connection:
                     ensure_daemon(tell)
                 else:
                     self._launcher(tell)
-                import httpx  # noqa: F401  here, so that its 0.2 s do not stop the screen
+                warm.up()
             except BaseException as caught:
                 error = caught
             with contextlib.suppress(RuntimeError):  # the app has been closed meanwhile

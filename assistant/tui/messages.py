@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from assistant import wire
+
 
 @dataclass
 class ChatChosen(Message):
@@ -21,6 +23,20 @@ class ChatAction(Message):
     verb: str
     chat_id: str | None
     title: str = ""
+
+
+@dataclass
+class LinkClicked(Message):
+    """A link in a reply was clicked."""
+
+    href: str
+
+
+@dataclass
+class QuoteOpened(Message):
+    """The person wants to see a passage in its file."""
+
+    quote: wire.Quote
 
 
 @dataclass

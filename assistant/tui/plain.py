@@ -21,6 +21,7 @@ from assistant.tui.commands import BY_NAME, COMMANDS, Command, is_command, parse
 from assistant.tui.figures import si
 from assistant.tui.text import END, FOUND, printable, title_of
 from assistant.tui.thoughts import ThoughtSplitter
+from assistant.tui.widgets.mood_tag import spoken
 
 HERE = ("new", "retry", "undo", "fork", "search", "chats", "rename", "persona", "system", "export", "costs", "plan",
         "offline", "help", "quit")  # fmt: skip
@@ -65,6 +66,8 @@ class Plain:
         assert self._chat
         splitter, loop = ThoughtSplitter(), asyncio.get_running_loop()
         chat_id, stopping = self._chat.id, set()
+        mood: wire.Mood | None = None
+        skill: wire.SkillAnswer | None = None
 
         def stop() -> None:
             stopping.add(asyncio.ensure_future(self._client.cancel(chat_id)))
@@ -76,10 +79,15 @@ class Plain:
                 async for event in stream:
                     if isinstance(event, wire.Delta):
                         _put(printable(splitter.feed(event.text)[1]))
+                    elif isinstance(event, wire.Sensed):
+                        mood = event.mood
+                    elif isinstance(event, wire.SkillUsed):
+                        skill = event.answer
                     elif isinstance(event, wire.Failed):
                         _say(f"\nFailed: {event.error.message}")
                     elif isinstance(event, wire.Finished):
                         _say(printable(splitter.flush()[1]))
+                        _say_more(skill or event.message.skill, mood)
                         _say(_spoken(event.cost) + (" Stopped by you." if event.message.status == "cancelled" else ""))
         finally:
             loop.remove_signal_handler(signal.SIGINT)
@@ -186,6 +194,18 @@ class Plain:
         _say(f"Chat: {printable(view.chat.title)}")
         for message in view.messages[-10:]:
             _say(f"{'You' if message.role == 'user' else 'Assistant'}: {printable(message.content)}")
+            _say_more(message.skill, message.mood)
+
+
+def _say_more(skill: wire.SkillAnswer | None, mood: wire.Mood | None) -> None:
+    """Whatever the full screen shows beside the words."""
+    if skill:
+        _say(f"[Exact, by the skill {printable(skill.skill)}; not written by the model.]")
+        for quote in skill.quotes:
+            where = f" line {quote.line}" if quote.line else f" page {quote.page}" if quote.page else ""
+            _say(f"[From {printable(quote.file)}{where}: {printable(quote.text)}]")
+    if mood:
+        _say(f"[Your message: {spoken(mood)}]")
 
 
 def _spoken(cost: wire.Cost) -> str:

@@ -70,6 +70,13 @@ class Turn:
                                 self.bubble.message_id = event.user_message.id
                             self.reply = AssistantMessage(message_id=event.message_id)
                             await conversation.add_reply(self.reply, self.bubble)
+                        case wire.Sensed():
+                            if self.started and self.started.user_message.id == event.message_id:
+                                self.started.user_message.mood = event.mood
+                            conversation.feel(event.message_id, event.mood)
+                        case wire.SkillUsed():
+                            if self.reply:
+                                await self.reply.mark(event.answer)
                         case wire.Delta():
                             if self.reply:
                                 await self.reply.write(event.text)
@@ -85,6 +92,7 @@ class Turn:
                 await self.reply.finish()
         if self.reply and self.finished:
             self.reply.settle(self.finished.message)
+            await self.reply.mark(self.finished.message.skill)
 
 
 def _failure(body: wire.ErrorBody) -> RequestError:

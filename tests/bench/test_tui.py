@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import pytest
@@ -32,6 +33,8 @@ from tests.fake_daemon import DaemonThread, Reply
 from tests.synthetic import synthetic_tensors, to_blinkdl
 
 RUNS = 10
+ROUNDS = int(os.environ.get("ROUNDS", "9"))
+LETTERS = "äöüßéèñçåøæðþąęłśżźćńőű"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 LONG = 2000
 
@@ -41,13 +44,17 @@ pytestmark = pytest.mark.bench
 class Terminal:
     """The app on a pty; every byte it writes is kept with the time it came."""
 
+    opened: ClassVar[list[Terminal]] = []
+
     def __init__(self, *arguments: str, columns: int = 120, rows: int = 40):
+        Terminal.opened.append(self)
         self.started_s = time.perf_counter()
         self.pid, self.fd = pty.fork()
-        if self.pid == 0:
+        if self.pid == 0:  # the size first: the app asks for it once
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
             os.environ["TERM"] = "xterm-256color"
             os.execv(sys.executable, [sys.executable, "-P", "-m", "assistant", "chat", *arguments])
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.wrote_s = 0.0  # when the newest byte came
         self.text, self._lock, self._open = "", threading.Condition(), True
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -57,6 +64,7 @@ class Terminal:
                 if select.select([self.fd], [], [], 0.2)[0]:
                     piece = os.read(self.fd, 65536).decode(errors="replace")
                     with self._lock:
+                        self.wrote_s = time.perf_counter()
                         self.text += ESCAPES.sub("", piece)
                         self._lock.notify_all()
             except OSError:
@@ -68,7 +76,9 @@ class Terminal:
         with self._lock:
             while not re.search(pattern, self.text[since:]):
                 self._lock.wait(0.1)
-                assert time.perf_counter() - began_s < patience_s, f"waited in vain for {pattern!r}"
+                assert time.perf_counter() - began_s < patience_s, (
+                    f"waited in vain for {pattern!r}: {self.text[since:][-3000:]}"
+                )
         return time.perf_counter() - began_s
 
     def type(self, text: str) -> int:
@@ -77,14 +87,35 @@ class Terminal:
         os.write(self.fd, text.encode())
         return place
 
+    def frame(self, keys: str, pattern: str, quiet_s: float = 0.05, patience_s: float = 1.0) -> float | None:
+        """Seconds from the keys to the last byte that they caused; None if nothing like the pattern was drawn."""
+        pressed_s = time.perf_counter()
+        place = self.type(keys)
+        while (now_s := time.perf_counter()) - pressed_s < patience_s:  # a cursor that blinks draws, too
+            drawn_s = self.wrote_s
+            if drawn_s > pressed_s and now_s - drawn_s > quiet_s and re.search(pattern, self.text[place:]):
+                return drawn_s - pressed_s
+            time.sleep(0.001)
+        return None
+
     def cpu_s(self) -> float:
         return cpu_s(self.pid)
 
     def close(self) -> None:
+        if not self._open:
+            return
         self._open = False
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self.fd)
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """An app that is left open would start a daemon of its own, which costs the next figures."""
+    yield
+    while Terminal.opened:
+        Terminal.opened.pop().close()
 
 
 def cpu_s(pid: int) -> float:
@@ -93,10 +124,11 @@ def cpu_s(pid: int) -> float:
 
 
 def report(what: str, values: list[float], unit: str = "ms", scale: float = 1e3) -> None:
+    """Loads are part of a figure: on a machine with other work, times are those of the work as well."""
     found = sorted(v * scale for v in values)
     p95 = found[min(int(len(found) * 0.95), len(found) - 1)]
     print(f"\n{what}: median {statistics.median(found):.1f} {unit}, p95 {p95:.1f}, "
-          f"{found[0]:.1f}-{found[-1]:.1f}, n = {len(found)}")  # fmt: skip
+          f"{found[0]:.1f}-{found[-1]:.1f}, n = {len(found)}; load {os.getloadavg()[0]:.1f}")  # fmt: skip
 
 
 def http() -> httpx.Client:
@@ -146,7 +178,8 @@ def test_first_paint_and_ready_to_type(daemon) -> None:
     report("for comparison: python -c 'import textual.app'", bare)
 
 
-def test_a_long_chat_opens(daemon) -> None:
+def long_chat() -> tuple[str, str]:
+    """The ids of a chat of LONG messages and of a short one."""
     history = History(paths.history_file())
     chat = history.create_chat("long")
     parent = None
@@ -158,14 +191,41 @@ def test_a_long_chat_opens(daemon) -> None:
     _, reply = history.add_turn(short.id, None, "hello there")
     history.update_reply(reply.id, "hello yourself", "complete", "stop")
     history.close()
+    return chat.id, short.id
+
+
+PAGE_UP, PAGE_DOWN = "\x1b[5~", "\x1b[6~"
+
+
+def test_a_long_chat_scrolls(daemon) -> None:
+    """From the key to the last byte, with what is drawn for the pages to come."""
+    chat_id, _ = long_chat()
+    terminal = Terminal("--chat", chat_id)
+    terminal.wait(f"Answer {LONG // 2 - 1}")
+    terminal.wait("ready")
+    time.sleep(1)
+    for way, key in {"up": PAGE_UP, "down": PAGE_DOWN}.items():
+        frames, still, cpu_s = [], 0, terminal.cpu_s()
+        while still < 2 and len(frames) < 1000:
+            frame = terminal.frame(key, "question|Answer|tok|one|two|earlier")
+            still = still + 1 if frame is None else 0
+            frames += [] if frame is None else [frame]
+        assert frames, terminal.text[-3000:]
+        report(f"scrolling {way} in a chat of {LONG} messages (goal p95 < 50 ms)", frames)
+        report("processor time of a frame", [(terminal.cpu_s() - cpu_s) / len(frames)])
+    terminal.close()
+
+
+def test_a_long_chat_opens(daemon) -> None:
+    long_id, short_id = long_chat()
     opened, fetched = [], []
     for _ in range(RUNS):
         with http() as client:
             began_s = time.perf_counter()
-            messages = client.get(f"/v1/chats/{chat.id}").json()["messages"]
+            messages = client.get(f"/v1/chats/{long_id}").json()["messages"]
             fetched.append(time.perf_counter() - began_s)
         assert len(messages) == LONG
-        terminal = Terminal("--chat", short.id)
+        terminal = Terminal("--chat", short_id)
         terminal.wait("hello yourself")
         terminal.wait("ready")
         time.sleep(0.3)
@@ -228,7 +288,7 @@ def alone() -> float:
 def test_keys_and_cost_at_full_speed(endless) -> None:
     alone()
     echoes, shares, ratios, speeds = [], [], [], []
-    for _ in range(3):
+    for _ in range(ROUNDS):
         before = alone()
         terminal = Terminal()
         terminal.wait("Type a message")
@@ -238,7 +298,7 @@ def test_keys_and_cost_at_full_speed(endless) -> None:
         busy_s, began_s = terminal.cpu_s(), time.perf_counter()
         with http() as client:
             chat_id = client.get("/v1/chats").json()["data"][0]["id"]
-            for letter in "äöüßéèñçåøæðþąęłśżźćńőű":
+            for letter in LETTERS:
                 if (last := newest(client, chat_id)) and last["status"] != "streaming":
                     break
                 place = terminal.type(letter)
@@ -254,6 +314,54 @@ def test_keys_and_cost_at_full_speed(endless) -> None:
     report("the app's share of a core meanwhile", shares, "%", 100)
     report("tok/s with the app", speeds, "tok/s", 1)
     report("tok/s with the app, in percent of a client that only receives (goal > 95)", ratios, "%", 100)
+
+
+RICH = """## Part {n}
+
+Some **bold** text and `code` that goes on for so long that it is wrapped at the edge of the terminal, and *further* on.
+
+- one item of a list
+- another one
+  1. nested
+  2. list
+
+```python
+def lines(path):
+    with open(path) as file:
+        yield from file
+```
+
+| a | b |
+|---|---|
+| 1 | {n} |
+
+"""
+
+
+def test_keys_while_a_rich_reply_is_drawn(home) -> None:
+    """Headings, lists, code and tables, 400 tokens per second, below ten answers like it."""
+    echoes, shares = [], []
+    text = "".join(RICH.format(n=n) for n in range(12))
+    with DaemonThread(paths.socket_path()) as fake:
+        chat_id = fake.add_chat("old", *[x for n in range(10) for x in (f"question {n}", RICH.format(n=n))])
+        for _ in range(max(ROUNDS // 2, 1)):
+            fake.replies.append(Reply([text[n : n + 4] for n in range(0, len(text), 4)], pace_s=1 / 400))
+            terminal = Terminal("--chat", chat_id)
+            terminal.wait("modelled")
+            terminal.wait("ready")
+            time.sleep(1)
+            busy_s, began_s = terminal.cpu_s(), time.perf_counter()
+            place = terminal.type("go\r")
+            terminal.wait(r"Part [2-9]", place)
+            for letter in LETTERS:
+                place = terminal.type(letter)
+                echoes.append(terminal.wait(letter, place))
+                time.sleep(0.05)
+            terminal.wait("Part 11")
+            shares.append((terminal.cpu_s() - busy_s) / (time.perf_counter() - began_s))
+            terminal.close()
+    report("key to echo while a rich reply is drawn (goal p95 < 50 ms)", echoes)
+    report("the app's share of a core meanwhile", shares, "%", 100)
 
 
 def test_cpu_at_100_tokens_per_second(home) -> None:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from assistant import launch, paths
@@ -53,7 +55,14 @@ class Person:
         await self.pilot.press(*keys)
 
     async def type(self, text: str) -> None:
-        await self.pilot.press(*text)
+        """As fast as a terminal pastes: a pilot waits for an idle processor after each letter."""
+        driver = self.app._driver
+        assert driver
+        for letter in text:
+            event = Key(_character_to_key(letter), letter)
+            event.set_sender(self.app)
+            driver.send_message(event)
+        await self.pilot.pause()
 
     async def send(self, text: str) -> None:
         await self.type(text)

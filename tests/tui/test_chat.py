@@ -11,6 +11,7 @@ from textual.events import Key
 from assistant import wire
 from assistant.tui.app import ChatApp
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
+from assistant.tui.widgets.prose import Prose
 from tests.fake_daemon import FakeDaemon, Reply
 
 from .conftest import Sit
@@ -166,7 +167,7 @@ async def test_a_link_of_the_model_opens_nothing(daemon: FakeDaemon, sit: Sit, m
         await person.send("Hi")
         await person.sees("look")
         await person.idle()
-        await person.pilot.click("MarkdownParagraph", offset=(1, 0))
+        await person.pilot.click("Prose", offset=(3, 0))
         await person.sees("Copied, not opened: http://example.com/")
         assert person.app.clipboard == "http://example.com/"
     assert opened == []
@@ -178,7 +179,7 @@ async def test_a_code_block_is_a_block(daemon: FakeDaemon, sit: Sit) -> None:
         await person.send("code")
         await person.sees("def f():", "    pass", "Done.")
         assert "```" not in person.screen
-        assert len(person.chat.query("MarkdownFence")) == 1
+        assert [code.text for code in person.chat.query_one(Prose).codes] == ["def f():\n    pass"]
 
 
 async def test_thoughts_are_one_line_until_opened(daemon: FakeDaemon, sit: Sit) -> None:

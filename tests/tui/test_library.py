@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from assistant.tui import library
 from assistant.tui.commands import COMMANDS, matching
 from assistant.tui.screens.chat import ChatScreen
 from assistant.tui.screens.tree import rows_of
+from assistant.tui.widgets import conversation as conversation_module
 from assistant.tui.widgets.chat_list import ChatList
 from tests.fake_daemon import FakeDaemon, Reply
 
@@ -361,28 +363,39 @@ async def test_two_terminals_on_one_daemon_stay_in_step(daemon: FakeDaemon, sit:
             assert other.draft == ""
 
 
-async def test_a_long_chat_is_drawn_as_far_as_it_is_looked_at(daemon: FakeDaemon, sit: Sit) -> None:
-    texts = [f"message {n}" for n in range(300)]
-    chat_id = daemon.add_chat("long", *texts)
-    async with sit(resume=chat_id) as person:
-        await person.sees("message 299")
+async def test_a_long_chat_is_drawn_as_far_as_it_is_looked_at(
+    daemon: FakeDaemon, sit: Sit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, number in {"FIRST": 4, "MORE": 6, "KEPT": 18, "FAR": 10}.items():
+        monkeypatch.setattr(conversation_module, name, number)
+    chat_id = daemon.add_chat("long", *[f"message {n}." for n in range(32)])
+    async with sit(resume=chat_id, size=(60, 20)) as person:
+        await person.sees("message 31.")
         conversation = person.chat.conversation
-        await person.pilot.pause()
-        assert len(conversation._messages()) < 100
-        for _ in range(12):
-            await person.press("pageup")
-        await person.until(lambda: len(conversation._messages()) > 30)
-        assert "message 299" not in person.screen
+        seen: list[int] = []
+
+        async def leaf(key: str, aim: str) -> None:
+            """Page by page: nothing is left out, nothing comes twice, and never too much is drawn."""
+            for _ in range(200):
+                await person.press(key)
+                seen.extend(map(int, re.findall(r"message (\d+)\.", person.screen)))
+                assert len(conversation._messages()) <= 18 + 6
+                if aim in person.screen:
+                    return
+            raise AssertionError(person.screen)
+
+        await leaf("pageup", "message 0.")
+        assert {*seen} >= {*range(28)}
+        assert conversation._end is not None  # the newest are not drawn any more
+        seen.clear()
+        await leaf("pagedown", "message 31.")
+        assert {*seen} >= {*range(8, 32)}
+        assert conversation._first > 0
         conversation.focus()
         await person.press("home")
-        await person.sees("message 0")
-        assert len(conversation._messages()) < 200
-        for _ in range(40):
-            if len(conversation._messages()) > 40:
-                break
-            await person.press("pagedown")
-        assert len(conversation._messages()) > 40
+        await person.sees("message 0.")
+        assert len(conversation._messages()) < 18
         await person.press("end")
-        await person.sees("message 299")
+        await person.sees("message 31.")
         await person.send("and on")
         await person.sees("Hello from the fake.")

@@ -73,7 +73,7 @@ async def test_a_chat_is_not_left_while_its_reply_is_written(daemon: FakeDaemon,
 
 
 async def test_the_help_names_every_key(daemon: FakeDaemon, sit: Sit) -> None:
-    async with sit(size=(100, 90)) as person:
+    async with sit(size=(100, 110)) as person:
         await person.press("ctrl+b", "f1")
         await person.sees("Keys and help")
         for binding in bindings():

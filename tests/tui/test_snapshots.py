@@ -165,6 +165,24 @@ async def test_every_screen(daemon: FakeDaemon, size: tuple[int, int], theme: st
     album.check()
 
 
+async def test_a_very_wide_terminal(daemon: FakeDaemon, pytestconfig: pytest.Config) -> None:
+    """Lines stay short enough to be read, the figures use the room."""
+    album = Album(HERE / "pictures" / "220x60", pytestconfig.getoption("update_snapshots"))
+    chat_id = plant(daemon)
+    daemon._message(
+        daemon.chats[chat_id], daemon.chats[chat_id].head_id, "user", "a long line " * 30
+    ).status = "complete"
+    for theme in THEMES:
+        app = ChatApp(chat_id, theme=theme, launcher=launcher)
+        async with app.run_test(size=(220, 60)) as pilot:
+            await settle(pilot, "● ready", "it is lazy", "a long line")
+            album.take(f"conversation-{theme}", app)
+            await pilot.press("f4")
+            await settle(pilot, "runs ", "private")
+            album.take(f"what-if-{theme}", app)
+    album.check()
+
+
 async def test_without_a_daemon(pytestconfig: pytest.Config) -> None:
     album = Album(HERE / "pictures" / "lost", pytestconfig.getoption("update_snapshots"))
     for size in SIZES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -14,20 +14,18 @@ from textual.events import Key, Resize
 from textual.screen import Screen
 
 from assistant.errors import AssistantError, RequestError
+from assistant.tui import editor
 from assistant.tui.commands import parse
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
 from assistant.tui.library import Library
-from assistant.tui.messages import ChatAction, ChatChosen, MessageAction
+from assistant.tui.messages import ChatAction, ChatChosen, LinkClicked, MessageAction, QuoteOpened
 from assistant.tui.text import printable
 from assistant.tui.widgets.composer import Composer
 from assistant.tui.widgets.conversation import Conversation
 from assistant.tui.widgets.cost_strip import CostStrip
 from assistant.tui.widgets.offline_badge import OfflineBadge
 from assistant.tui.widgets.status_header import StatusHeader
-
-if TYPE_CHECKING:
-    from textual.widgets import Markdown
 
 
 class ChatScreen(Screen[None]):
@@ -64,7 +62,7 @@ class ChatScreen(Screen[None]):
         ),
     ]  # fmt: skip
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (80, "-wide")]
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (80, "-wide"), (140, "-huge")]
 
     def __init__(self, resume: str | None = None, launcher: Launcher | None = None) -> None:
         super().__init__()
@@ -260,10 +258,7 @@ class ChatScreen(Screen[None]):
         self.attempt(self.dialogue.redo())
 
     def action_page(self, pages: int) -> None:
-        if pages < 0:
-            self.conversation.scroll_page_up(animate=False)
-        else:
-            self.conversation.scroll_page_down(animate=False)
+        self.conversation.page(pages)
 
     async def action_toggle_chats(self) -> None:
         from assistant.tui.widgets.chat_list import ChatList
@@ -279,10 +274,18 @@ class ChatScreen(Screen[None]):
         sidebar.focus()
         self.refresh_chats()
 
-    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+    @on(LinkClicked)
+    def _link_clicked(self, event: LinkClicked) -> None:
         """A link that a model wrote opens no browser: that would be a way out of this machine."""
         self.app.copy_to_clipboard(event.href)
         self.notify(f"Copied, not opened: {printable(event.href)}", markup=False)
+
+    @on(QuoteOpened)
+    def _open_quote(self, event: QuoteOpened) -> None:
+        try:
+            editor.show(self.app, event.quote.file, event.quote.line)
+        except AssistantError as error:
+            self._tell(error)
 
     @on(ChatChosen)
     async def _resume(self, event: ChatChosen) -> None:

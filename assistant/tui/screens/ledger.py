@@ -40,14 +40,13 @@ class LedgerScreen(Page):
         "(◇) are summed apart. Cloud: what a hosted model would have asked for the same "
         "tokens, a reference; nothing is sent."
     )
-    BINDING_GROUP_TITLE = "Costs"
+    HEADLINE = BINDING_GROUP_TITLE = "Costs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "by('day')", "By day", tooltip="One row for each day"),
         Binding("c", "by('session')", "By chat", tooltip="One row for each chat"),
         Binding("b", "by('backend')", "By device", tooltip="One row for each backend and precision"),
         Binding("m", "metric", "Plot", tooltip="Plot energy, tokens, time, bytes or a cloud's price"),
         Binding("s", "since", "Since", tooltip="All days, today, 7 days or 30 days"),
-        Binding("r", "reload", "Read again", tooltip="Ask the daemon again"),
     ]
 
     def __init__(self, client: Client) -> None:
@@ -57,19 +56,12 @@ class LedgerScreen(Page):
         self._metric = "energy"
         self._report: wire.CostReport | None = None
 
-    def compose(self) -> ComposeResult:
-        yield self.titled("Costs")
+    def body(self) -> ComposeResult:
         with VerticalScroll(id="ledger", can_focus=False):
             yield Static("", id="choices", markup=False)
             yield Plot(id="plot")
             yield DataTable(id="rows", cursor_type="row", zebra_stripes=True)
             yield Static("", id="notes", markup=False)
-
-    def on_mount(self) -> None:
-        self.action_reload()
-
-    def action_reload(self) -> None:
-        self.attempt(self._load)
 
     def action_by(self, by: wire.CostBy) -> None:
         self._by = by
@@ -84,7 +76,7 @@ class LedgerScreen(Page):
         self._metric = names[(names.index(self._metric) + 1) % len(names)]
         self._draw()
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
         self._report = await self.client.cost(self._by, self._since)
         self._draw()
 

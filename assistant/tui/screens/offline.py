@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -32,28 +29,22 @@ class OfflineScreen(Page):
         "NOT PROVEN: there was none, or a rung could not run; that is not a proof of the contrary. SEEN: something "
         "called out, and whom."
     )
+    HEADLINE = "Offline: can anything leave this machine?"
     BINDING_GROUP_TITLE = "Offline"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "reload", "Read again", tooltip="Ask the daemon again"),
-    ]
 
     def __init__(self, client: Client, ready: wire.Ready | None) -> None:
         super().__init__(client)
         self._ready = ready
 
-    def compose(self) -> ComposeResult:
-        yield self.titled("Offline: can anything leave this machine?")
+    def body(self) -> ComposeResult:
         with VerticalScroll():
             yield Static("", id="report", markup=False)
 
     def on_mount(self) -> None:
-        self._draw()
-        self.action_reload()
+        self._draw()  # what is known already
+        super().on_mount()
 
-    def action_reload(self) -> None:
-        self.attempt(self._load)
-
-    async def _load(self) -> None:
+    async def load(self) -> None:
         self._ready = await self.client.ready()
         self._draw()
 

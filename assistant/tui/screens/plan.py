@@ -35,10 +35,10 @@ class PlanScreen(Page):
         "What the solver has chosen and what it would choose: nothing changes until you press Enter. The plot shows "
         "energy over time per token of every option, both modelled or simulated, on logarithmic axes."
     )
+    HEADLINE = "Plan and what-if · ←→ change a limit · Enter applies · Esc back"
     BINDING_GROUP_TITLE = "Plan"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "apply", "Apply", tooltip="Follow this policy with these limits from now on"),
-        Binding("r", "restart", "As it is", tooltip="Forget the changes: the policy as it is followed now"),
         Binding("pageup", "page(-1)", "Page up", tooltip="Scroll the page", show=False),
         Binding("pagedown", "page(1)", "Page down", tooltip="Scroll the page", show=False),
     ]
@@ -48,8 +48,7 @@ class PlanScreen(Page):
         self.panel, self.card = LimitPanel(), PlanCard()
         self._plot, self._losers = Plot(id="plane"), LoserList()
 
-    def compose(self) -> ComposeResult:
-        yield self.titled("Plan and what-if · ←→ change a limit · Enter applies · Esc back")
+    def body(self) -> ComposeResult:
         with VerticalScroll(id="plan", can_focus=False):
             yield self.card
             with Horizontal(id="plan-body"):
@@ -60,11 +59,8 @@ class PlanScreen(Page):
 
     def on_mount(self) -> None:
         self.panel.focus()
-        self.action_restart()
+        super().on_mount()
         self.set_interval(WATCH_S, partial(self.attempt, self._watch, "watch"))
-
-    def action_restart(self) -> None:
-        self.attempt(self._begin)
 
     def action_apply(self) -> None:
         self.attempt(self._apply)
@@ -81,7 +77,7 @@ class PlanScreen(Page):
     def _other(self, event: LimitPanel.PolicyChosen) -> None:
         self.attempt(partial(self._policy, event.policy))
 
-    async def _begin(self) -> None:
+    async def load(self) -> None:
         status = await self.client.plan()
         self.panel.wishes.start(status.plan, status.policies)
         self.panel.refresh()

@@ -23,6 +23,7 @@ class SearchScreen(Page):
         "Full-text search over all messages of all chats and branches. A message of a branch that is not shown brings "
         "its branch back. Nothing found as words is searched as a part of the text."
     )
+    HEADLINE = "Search · Enter jumps · Ctrl+T this chat or all · Esc back"
     BINDING_GROUP_TITLE = "Search"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Back", tooltip="Back to the chat"),
@@ -37,18 +38,17 @@ class SearchScreen(Page):
         self._text = text
         self.hits: list[wire.SearchHit] = []
 
-    def compose(self) -> ComposeResult:
-        yield self.titled("Search · Enter jumps · Ctrl+T this chat or all · Esc back")
+    def body(self) -> ComposeResult:
         yield Input(self._text, placeholder="words", id="words")
         yield OptionList(id="hits")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
         self._titled()
-        self._ask()
+        super().on_mount()
 
     def on_input_changed(self) -> None:
-        self._ask()
+        self.action_reload()
 
     def on_input_submitted(self) -> None:
         hits = self.query_one(OptionList)
@@ -66,15 +66,12 @@ class SearchScreen(Page):
     def action_scope(self) -> None:
         self._here = not self._here and self._chat_id is not None
         self._titled()
-        self._ask()
+        self.action_reload()
 
     def _titled(self) -> None:
         self.query_one(Input).border_title = "in this chat" if self._here else "in all chats"
 
-    def _ask(self) -> None:
-        self.attempt(self._search)
-
-    async def _search(self) -> None:
+    async def load(self) -> None:
         words = self.query_one(Input).value
         found = await self.client.search(words, self._chat_id if self._here else None) if words.strip() else []
         self.hits = found

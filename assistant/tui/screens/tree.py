@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -21,23 +18,22 @@ class TreeScreen(Page):
         "All branches of this chat: where a message was edited or answered again, the tree parts. ● is what the screen "
         "shows. Each message has kept its state, so going to another branch reads nothing again."
     )
+    HEADLINE = "Branches of this chat · Enter goes there · Esc back"
     BINDING_GROUP_TITLE = "Branches"
-    BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init__(self, client: Client, chat_id: str, shown: set[str]) -> None:
         super().__init__(client)
         self._chat_id, self._shown = chat_id, shown
         self.nodes: list[wire.Node] = []
 
-    def compose(self) -> ComposeResult:
-        yield self.titled("Branches of this chat · Enter goes there · Esc back")
+    def body(self) -> ComposeResult:
         yield OptionList(id="tree")
 
     def on_mount(self) -> None:
         self.query_one(OptionList).focus()
-        self.attempt(self._load)
+        super().on_mount()
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
         found = await self.client.tree(self._chat_id)
         rows = rows_of(found.nodes)
         self.nodes = [node for _, node in rows]

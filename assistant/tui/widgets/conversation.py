@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -13,13 +13,19 @@ from textual.widgets import Static
 from assistant import wire
 from assistant.tui.messages import MessageAction
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
+from assistant.tui.widgets.quote_line import QuoteLine
+from assistant.tui.widgets.welcome import Welcome
 
-WELCOME = "Type a message and press Enter.\nF1 shows all keys, / all commands, Ctrl+B your chats."
-FIRST, MORE = 8, 30
+if TYPE_CHECKING:
+    from assistant.tui.markdown import Code
+
+FIRST, MORE = 8, 10
 """Messages that are drawn at once, and those that join when the person comes near an end of them."""
 NEAR_ROWS = 4
-FAR = 120
+FAR = 40
 """A jump over more messages than this leaves those between undrawn."""
+KEPT = 60
+"""Drawn at once at most: what is added at one end goes at the other, so that the last page scrolls like the first."""
 
 
 class Conversation(VerticalScroll, can_focus=True):
@@ -40,8 +46,9 @@ class Conversation(VerticalScroll, can_focus=True):
         Binding("f", "act('fork')", "Fork here", tooltip="While reading: a new chat up to this message"),
         Binding("e", "act('edit')", "Edit", tooltip="While reading: edit this message of yours"),
         Binding("r", "act('retry')", "Answer again", tooltip="While reading: answer this message again"),
+        Binding("o", "open", "Open quote", tooltip="While reading: open the quoted file; again: the next quote"),
     ]
-    READING: ClassVar[set[str]] = {"choose", "block", "act"}
+    READING: ClassVar[set[str]] = {"choose", "block", "act", "open"}
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,10 +57,11 @@ class Conversation(VerticalScroll, can_focus=True):
         self._end: int | None = None  # after those that are drawn; None: all to the newest
         self._moving = False
         self.chosen: Widget | None = None
-        self._block: Widget | None = None
+        self._block: Code | None = None
+        self._opened = 0  # quotes of the chosen message
 
     def compose(self):
-        yield Static(WELCOME, id="welcome")
+        yield Welcome()
 
     def on_mount(self) -> None:
         self.anchor()
@@ -73,7 +81,7 @@ class Conversation(VerticalScroll, can_focus=True):
             self._first, self._end = max(len(messages) - FIRST, 0), None
             await self.remove_children()
             widgets = [*map(widget_for, messages[self._first :])]
-            await self.mount_all([*self._earlier(), *(widgets or [Static(WELCOME, id="welcome")])])
+            await self.mount_all([*self._earlier(), *(widgets or [Welcome()])])
         self.anchor()
         if self._first:
             self.call_after_refresh(self._near_end)
@@ -101,6 +109,15 @@ class Conversation(VerticalScroll, can_focus=True):
         await self.query("#welcome").remove()
         await self.mount(widget)
         self.anchor()
+
+    def feel(self, message_id: str, mood: wire.Mood) -> None:
+        """A message of the person's was read for its mood."""
+        for message in self._stored:
+            if message.id == message_id:
+                message.mood = mood
+        for widget in self._messages():
+            if isinstance(widget, UserMessage) and widget.message_id == message_id:
+                widget.feel(mood)
 
     async def add_reply(self, reply: Widget, message: Widget | None) -> None:
         """Put a reply below its message, above others that may already wait; scroll nowhere."""
@@ -138,46 +155,64 @@ class Conversation(VerticalScroll, can_focus=True):
             self._near_end()
 
     def _near_end(self) -> None:
-        if self._moving:
-            return
+        if self._moving or (self._follows and NEAR_ROWS < self.max_scroll_y != self.scroll_y):
+            return  # on its way to the newest words
         if self._first and self.scroll_y <= NEAR_ROWS:
             self._moving = True
             self.call_next(self._draw_earlier)
         elif self._end is not None and self.scroll_y >= self.max_scroll_y - NEAR_ROWS:
             self._moving = True
             self.call_next(self._draw_later)
+        elif self._end is None and not self.is_anchored and self.scroll_y >= self.max_scroll_y:
+            self.anchor()  # follows the newest words again
 
-    async def _draw_earlier(self, number: int = MORE) -> None:
-        try:
-            before = self.virtual_size.height
-            first = max(self._first - number, 0)
-            widgets = [*map(widget_for, self._stored[first : self._first])]
-            self._first = first
-            with self.app.batch_update():
-                await self.query_children("#earlier").remove()
-                await self.mount_all([*self._earlier(), *widgets], before=0)
-            self.call_after_refresh(self._stay, before)
-        finally:
-            self._moving = False
-
-    def _stay(self, height_before: int) -> None:
-        """What was under the eyes stays there when rows have come in above."""
-        if self.is_anchored:
-            return
-        grown = self.virtual_size.height - height_before
-        if grown > 0:
-            self.scroll_to(y=self.scroll_y + grown, animate=False, immediate=True, force=True)
+    async def _draw_earlier(self, number: int = 0) -> None:
+        self._moving, place = True, self._place()
+        first = max(self._first - (number or MORE), 0)
+        widgets = [*map(widget_for, self._stored[first : self._first])]
+        self._first = first
+        with self.app.batch_update():
+            await self.query_children("#earlier").remove()
+            await self.mount_all([*self._earlier(), *widgets], before=0)
+            end = len(self._stored) if self._end is None else self._end
+            drawn = self._messages()
+            if first + len(drawn) == end and len(drawn) > KEPT and not self._follows:  # nothing waits below the branch
+                self._end = first + KEPT
+                self.anchor(False)  # the end of what is drawn is not the end
+                await self._drop(drawn[KEPT:])
+        self.call_after_refresh(self._stay, *place)
 
     async def _draw_later(self) -> None:
-        try:
-            if self._end is None:
-                return
-            end = min(self._end + MORE, len(self._stored))
-            widgets = [*map(widget_for, self._stored[self._end : end])]
-            self._end = end if end < len(self._stored) else None
-            await self.mount_all(widgets)
-        finally:
-            self._moving = False
+        self._moving, place = True, self._place()
+        begin = len(self._stored) if self._end is None else self._end
+        end = min(begin + MORE, len(self._stored))
+        self._end = end if end < len(self._stored) else None
+        with self.app.batch_update():
+            await self.mount_all(map(widget_for, self._stored[begin:end]))
+            if len(drawn := self._messages()) > KEPT:
+                self._first = end - KEPT
+                await self._drop(drawn[:-KEPT])
+                await self.query_children("#earlier").remove()
+                await self.mount_all(self._earlier(), before=0)
+        self.call_after_refresh(self._stay, *place)
+
+    async def _drop(self, widgets: Sequence[Widget]) -> None:
+        if self.chosen in widgets:
+            self.stop_reading()
+        await self.remove_children(widgets)
+
+    def _place(self) -> tuple[Widget | None, float]:
+        """The uppermost message on the screen, and how far from its upper edge it begins."""
+        for widget in self._messages():
+            if widget.virtual_region.bottom > self.scroll_y:
+                return widget, widget.virtual_region.y - self.scroll_y
+        return None, 0.0
+
+    def _stay(self, widget: Widget | None, rows: float) -> None:
+        """What was under the eyes stays there when messages come in or go above it."""
+        self._moving = False
+        if widget and widget.is_attached and not self._follows:
+            self.scroll_to(y=widget.virtual_region.y - rows, animate=False, immediate=True, force=True)
 
     async def go_to(self, message_id: str) -> None:
         """Bring a message into view and choose it."""
@@ -198,6 +233,17 @@ class Conversation(VerticalScroll, can_focus=True):
         for widget in self._messages():
             if widget.message_id == message_id:
                 self.call_after_refresh(self._choose, widget)
+
+    @property
+    def _follows(self) -> bool:
+        """Whether new words scroll it; `is_anchored` stays true while the person has scrolled away."""
+        return self._anchored and not self._anchor_released
+
+    def page(self, pages: int) -> None:
+        if pages < 0:
+            self.release_anchor()
+        (self.scroll_page_up if pages < 0 else self.scroll_page_down)(animate=False)
+        self._near_end()
 
     async def action_first(self) -> None:
         if self._stored and self._first > FAR:
@@ -237,16 +283,27 @@ class Conversation(VerticalScroll, can_focus=True):
             self._choose(messages[min(max(messages.index(self.chosen) + steps, 0), len(messages) - 1)])
 
     def action_block(self) -> None:
-        blocks = [None, *self.chosen.query("MarkdownFence")] if self.chosen else [None]
+        if not isinstance(self.chosen, AssistantMessage):
+            return
+        prose = self.chosen.prose
+        blocks = [None, *prose.codes]
         place = blocks.index(self._block) if self._block in blocks else 0
         self._mark(self.chosen, blocks[(place + 1) % len(blocks)])
-        if self._block:
-            self._block.scroll_visible(animate=False)
+        if rows := prose.choose(self._block):
+            self.release_anchor()
+            offset = self.chosen.virtual_region.offset + prose.virtual_region.offset
+            self.scroll_to_region(rows.translate(offset), animate=False)
+
+    def action_open(self) -> None:
+        quotes = [*self.chosen.query(QuoteLine)] if self.chosen else []
+        if quotes:
+            self._opened += 1
+            quotes[(self._opened - 1) % len(quotes)].action_open()
 
     def action_act(self, verb: str) -> None:
         if isinstance(self.chosen, UserMessage | AssistantMessage):
-            code = getattr(self._block, "code", None)
-            self.post_message(MessageAction(verb, self.chosen.message_id, code or self.chosen.text))
+            text = self._block.text if self._block else self.chosen.text
+            self.post_message(MessageAction(verb, self.chosen.message_id, text))
 
     def _messages(self) -> list[UserMessage | AssistantMessage]:
         return [child for child in self.children if isinstance(child, UserMessage | AssistantMessage)]
@@ -256,13 +313,15 @@ class Conversation(VerticalScroll, can_focus=True):
         self.release_anchor()
         widget.scroll_visible(animate=False)
 
-    def _mark(self, chosen: Widget | None, block: Widget | None) -> None:
-        for before, now in ((self.chosen, chosen), (self._block, block)):
-            if before is not now:
-                if before:
-                    before.remove_class("-chosen")
-                if now:
-                    now.add_class("-chosen")
+    def _mark(self, chosen: Widget | None, block: Code | None) -> None:
+        if self._block and isinstance(self.chosen, AssistantMessage):
+            self.chosen.prose.choose(None)
+        if self.chosen is not chosen:
+            if self.chosen:
+                self.chosen.remove_class("-chosen")
+            self._opened = 0
+            if chosen:
+                chosen.add_class("-chosen")
         self.chosen, self._block = chosen, block
         self.refresh_bindings()
 
@@ -273,4 +332,4 @@ class Conversation(VerticalScroll, can_focus=True):
 def widget_for(message: wire.Message) -> Widget:
     if message.role == "assistant":
         return AssistantMessage(message)
-    return UserMessage(message.content, message.id)
+    return UserMessage(message.content, message.id, message.mood)

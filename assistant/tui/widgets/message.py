@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
+from time import monotonic, thread_time
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,12 +14,18 @@ from assistant import wire
 from assistant.tui.figures import digits, energy
 from assistant.tui.text import printable
 from assistant.tui.thoughts import ThoughtSplitter, split
+from assistant.tui.widgets.mood_tag import MoodTag
 from assistant.tui.widgets.thought import Thought
 
 REDRAW_S = 1 / 15
-REST = 3.0
+REST, LONGEST_S = 9.0, 0.05
 """A redraw costs the same for one token as for twenty, and the more the longer the conversation is.
-After each, this many times its duration is left to the daemon, which wants the same cores."""
+After each, this many times its processor time is left to the daemon, which wants the same cores: redraws take a tenth
+of one at most. One that took longer than LONGEST_S counts as that, so that words never stand still for a second."""
+SLICE = 400
+"""Characters that one redraw takes at most, and a third of what waits: what is drawn at once stops the keys."""
+KEYS_FIRST_S, KEYS_FIRST = 0.04, 5
+"""A key that was pressed so recently is shown before the next redraw begins; as often in a row at most."""
 
 STATUS_WORDS: dict[str, str] = {
     "complete": "",
@@ -48,26 +54,31 @@ class UserMessage(Vertical):
 
     HELP: ClassVar[str | None] = "Your message."
 
-    def __init__(self, text: str, message_id: str | None = None):
+    def __init__(self, text: str, message_id: str | None = None, mood: wire.Mood | None = None):
         super().__init__()
         self.text = text
         self.message_id = message_id
         self._text = Static(printable(text), markup=False, classes="text")
+        self._mood = MoodTag(mood)
         self._note = Note()
 
     def compose(self) -> ComposeResult:
         yield self._text
+        yield self._mood
         yield self._note
+
+    def feel(self, mood: wire.Mood | None) -> None:
+        self._mood.show(mood)
 
     def note(self, text: str, bad: bool = False) -> None:
         self._note.say(text, bad)
 
     def shows(self, message: wire.Message) -> bool:
-        return (self.message_id, self.text) == (message.id, message.content)
+        return (self.message_id, self.text, self._mood.mood) == (message.id, message.content, message.mood)
 
     def copy(self) -> UserMessage:
         """The same once more: a widget that was removed cannot come back."""
-        twin = UserMessage(self.text, self.message_id)
+        twin = UserMessage(self.text, self.message_id, self._mood.mood)
         twin.note(str(self._note.content), self._note.has_class("-bad"))
         return twin
 
@@ -84,25 +95,40 @@ class AssistantMessage(Vertical):
         self._splitter = ThoughtSplitter()
         self._unwritten = self._written = ""
         self._writing = asyncio.Lock()
-        self._redraw_s = 0.0  # how long the last redraw took, layout included
+        self._waits = False  # a redraw is coming
+        self._yielded = 0  # times in a row that it was put off for a key
+        self._redraw_s = 0.0  # processor time of the last redraw, layout included
         thought, answer = split(printable(message.content)) if message else ("", "")
         self._thought = Thought(thought, thinking=False) if thought else None
-        # Imported with the first reply, not before the first paint.
-        from textual.widgets import Markdown
+        # Loaded beside the first paint (assistant.tui.warm).
+        from assistant.tui.widgets.prose import Prose
 
-        # A link that a model wrote must not open a browser by a click.
-        self._markdown = Markdown(answer, open_links=False)
+        self.prose = Prose(answer)
         self._note = Note()
+        self._skill: wire.SkillAnswer | None = None
 
     def compose(self) -> ComposeResult:
         if self._thought:
             yield self._thought
-        yield self._markdown
+        yield self.prose
         yield self._note
 
-    def on_mount(self) -> None:
+    async def on_mount(self) -> None:
         if self._message:
             self.settle(self._message)
+            await self.mark(self._message.skill)
+
+    async def mark(self, answer: wire.SkillAnswer | None) -> None:
+        """Say that a skill gave this reply, and show what it quotes."""
+        if answer is None or self._skill is not None or not self.is_attached:
+            return
+        from assistant.tui.widgets.quote_line import QuoteLine
+        from assistant.tui.widgets.skill_mark import SkillMark
+
+        self._skill = answer
+        await self.mount(SkillMark(answer), before=0)
+        if answer.quotes:
+            await self.mount_all(map(QuoteLine, answer.quotes), before=self._note)
 
     @property
     def text(self) -> str:
@@ -117,14 +143,14 @@ class AssistantMessage(Vertical):
     async def write(self, piece: str) -> None:
         """Show a piece with the next redraw."""
         self._written += piece
-        waits = bool(self._unwritten)
         self._unwritten += piece
-        if not waits:
-            self.set_timer(max(REDRAW_S, REST * self._redraw_s), self._flush)
+        self._plan(max(REDRAW_S, REST * self._redraw_s))
 
     async def finish(self) -> None:
         """Nothing more will be written."""
-        await self._flush()
+        while self._unwritten:
+            await self._draw()
+            await asyncio.sleep(0)  # keys come between
         await self._put(*self._splitter.flush())
         if self._thought:
             self._thought.thinking = False
@@ -145,15 +171,32 @@ class AssistantMessage(Vertical):
     def note(self, text: str, bad: bool = False) -> None:
         self._note.say(text, bad)
 
+    def _plan(self, seconds: float) -> None:
+        if not self._waits:
+            self._waits = True
+            self.set_timer(seconds, self._flush)
+
     async def _flush(self) -> None:
+        self._waits = False
+        if self._yielded < KEYS_FIRST and monotonic() - getattr(self.app, "key_at_s", 0.0) < KEYS_FIRST_S:
+            self._yielded += 1
+            self._plan(KEYS_FIRST_S)
+            return
+        self._yielded = 0
+        await self._draw()
+        if self._unwritten:
+            self._plan(max(REDRAW_S, REST * self._redraw_s))
+
+    async def _draw(self) -> None:
         async with self._writing:
-            text, self._unwritten = self._unwritten, ""
-            began_s = monotonic()
+            size = max(SLICE, len(self._unwritten) // 3)
+            text, self._unwritten = self._unwritten[:size], self._unwritten[size:]
+            began_s = thread_time()
             await self._put(*self._splitter.feed(text))
             self.call_after_refresh(self._redrawn, began_s)
 
     def _redrawn(self, began_s: float) -> None:
-        self._redraw_s = min(monotonic() - began_s, 0.25)
+        self._redraw_s = min(thread_time() - began_s, LONGEST_S)
 
     async def _put(self, thought: str, answer: str) -> None:
         if not self.is_attached:
@@ -161,16 +204,16 @@ class AssistantMessage(Vertical):
         if thought:
             if self._thought is None:
                 self._thought = Thought()
-                await self.mount(self._thought, before=self._markdown)
+                await self.mount(self._thought, before=self.prose)
             self._thought.add(thought)
         if answer:
             if self._thought:
                 self._thought.thinking = False
-            await self._markdown.append(printable(answer))
+            self.prose.append(printable(answer))
 
 
 def _looks(message: wire.Message) -> tuple[object, ...]:
-    return message.id, message.content, message.status, message.siblings, message.sibling_index
+    return message.id, message.content, message.status, message.siblings, message.sibling_index, message.skill
 
 
 def cost_note(cost: wire.Cost) -> str:

@@ -19,11 +19,15 @@ _LOOK = {
 
 
 class StatusHeader(Widget):
-    HELP = "State of the daemon, title of the chat; model, backend and precision. ◇ marks a simulated device."
+    HELP = (
+        "State of the daemon and how many requests wait for a free slot, title of the chat; model, backend and "
+        "precision. ◇ marks a simulated device."
+    )
 
     link: reactive[Link] = reactive(Link())
     chat_title: reactive[str] = reactive("")
     busy: reactive[bool] = reactive(False)
+    voice: reactive[str] = reactive("")
 
     def render(self) -> Content:
         state, room = self._state(), self.size.width
@@ -50,7 +54,10 @@ class StatusHeader(Widget):
             word += ", reconnecting"
         elif self.link.phase is Phase.LOADING:
             word = "loading the model"
-        return Content.assemble((f"{glyph} ", colour), (word, f"bold {colour}"))
+        queued = self.link.ready.engine.queued if self.link.ready and self.link.ready.engine else 0
+        waiting = f" · {queued} in the queue" if queued and self.link.phase is Phase.READY else ""
+        voice = f" · {self.voice}" if self.voice else ""
+        return Content.assemble((f"{glyph} ", colour), (word, f"bold {colour}"), waiting, (voice, "$text-accent"))
 
     def _device(self, room: int) -> Content:
         ready = self.link.ready
