@@ -13,6 +13,10 @@ from assistant.errors import AssistantError
 COMMANDS = {  # name -> where its click command is, and its line in --help (so that help loads nothing)
     "chat": ("assistant.tui.command:command", "Chat in the terminal."),
     "ask": ("assistant.ask:command", "Ask one question and print the reply."),
+    "talk": ("assistant.voice.commands:talk", "Talk with it: speech in, speech out."),
+    "listen": ("assistant.voice.commands:listen", "Turn speech into text."),
+    "say": ("assistant.voice.commands:say", "Turn text into speech."),
+    "voice": ("assistant.voice.commands:voice", "Show what speech needs, and serve it to Home Assistant."),
     "serve": ("assistant.daemon.command:command", "Run the daemon in this terminal."),
     "plan": ("assistant.plan.command:command", "Choose where and how to run, and say why."),
     "bench": ("assistant.plan.bench:command", "Measure this machine, for better plans."),

@@ -7,6 +7,7 @@
     |-- ModelNotFound       69   no model of that name is in the store
     |-- BackendError        69   a device cannot be used, or failed at work
     |-- DaemonUnavailable   69   no daemon answers and none could be started
+    |-- VoiceUnavailable    69   a package, a program or a device for speech is missing
     |-- RequestError      1/75   the daemon refused a request (75: trying later may help)
     `-- HistoryError         1   the history database or a checkpoint cannot be read or written
         `-- StorageFull      1   nothing more can be written there
@@ -85,6 +86,12 @@ class BackendError(AssistantError):
 
 class DaemonUnavailable(AssistantError):
     """No daemon answers on the socket and none could be started."""
+
+    exit_code = EXIT_UNAVAILABLE
+
+
+class VoiceUnavailable(AssistantError):
+    """A package, a program or a device that speech needs is missing; the hint is the command that installs it."""
 
     exit_code = EXIT_UNAVAILABLE
 
