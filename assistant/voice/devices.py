@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,6 @@ from assistant.voice.vad import FRAME, RATE_HZ
 from assistant.voice.weights import INSTALL
 
 PORTAUDIO_INSTALL = "apt install libportaudio2 (Fedora: dnf install portaudio; Arch: pacman -S portaudio)"
-WRITE_S = 0.02  # written at once: a stop waits for no more than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def devices() -> list[Device]:
 
 
 def _open(kind: str, wanted: str, preferred_hz: int):
-    """A started raw stream and its rate: the preferred one if the device takes it, else its own."""
+    """A raw stream, not started, and its rate: the preferred one if the device takes it, else its own."""
     audio = portaudio()
     device = int(wanted) if wanted.isdigit() else wanted or None
     what = "microphone" if kind == "input" else "loudspeaker"
@@ -90,7 +90,6 @@ def _open(kind: str, wanted: str, preferred_hz: int):
             except audio.PortAudioError:
                 rate_hz = int(found["default_samplerate"])
             stream = stream_type(samplerate=rate_hz, device=device, channels=1, dtype="int16")
-            stream.start()
     except (audio.PortAudioError, ValueError) as error:
         raise VoiceUnavailable(f"no {what} can be used", where=wanted or None, why=error,
                                hint="`assistant voice devices` lists them; choose one with --device, or [voice] in the"
@@ -98,8 +97,25 @@ def _open(kind: str, wanted: str, preferred_hz: int):
     return stream, rate_hz
 
 
+class Pace:
+    """Holds a device back that delivers faster than time passes: ALSA's null device, the default where there is no
+    card, never waits and would keep a core busy with silence."""
+
+    SLACK_S = 0.25  # a real device's clock and its buffers
+
+    def __init__(self, rate_hz: int, clock: Callable[[], float] = time.monotonic, sleep=time.sleep):
+        self._rate_hz, self._clock, self._sleep = rate_hz, clock, sleep
+        self._began, self._samples = clock(), 0
+
+    def wait(self, samples: int) -> None:
+        self._samples += samples
+        ahead_s = self._samples / self._rate_hz - (self._clock() - self._began) - self.SLACK_S
+        if ahead_s > 0:
+            self._sleep(ahead_s)
+
+
 class Microphone:
-    """Blocking reads at 16 kHz, whatever the device's own rate is."""
+    """Blocking reads at 16 kHz, whatever the device's own rate is. Records between `start` and `stop` only."""
 
     def __init__(self, device: str = ""):
         """`device`: a part of its name, or its number; empty: the default one. Raises VoiceUnavailable."""
@@ -108,6 +124,19 @@ class Microphone:
         self._count = round(FRAME * self.rate_hz / RATE_HZ)
         self.lost = 0  # reads before which the device had thrown something away
 
+    def start(self) -> None:
+        """Raises VoiceUnavailable."""
+        self._resampler.reset()
+        self._ahead = Pace(self.rate_hz)
+        try:
+            with _quiet():
+                self._stream.start()
+        except portaudio().PortAudioError as error:
+            raise VoiceUnavailable("the microphone cannot be used", why=error) from error
+
+    def stop(self) -> None:
+        self._stream.abort(ignore_errors=True)
+
     def read(self) -> np.ndarray:
         """The next 32 ms or so, f32[n]. Raises VoiceUnavailable when the device is gone."""
         try:
@@ -115,10 +144,11 @@ class Microphone:
         except portaudio().PortAudioError as error:
             raise VoiceUnavailable("the microphone is gone", why=error) from error
         self.lost += overflowed
+        self._ahead.wait(self._count)
         return self._resampler.push(wav.from_pcm16(bytes(data)))
 
     def close(self) -> None:
-        self._stream.abort(ignore_errors=True)
+        self.stop()
         self._stream.close(ignore_errors=True)
 
 
@@ -128,10 +158,6 @@ class Loudspeaker:
     def __init__(self, device: str = ""):
         self._stream, self.rate_hz = _open("output", device, 22_050)
         self._resamplers: dict[int, Resampler] = {}
-
-    @property
-    def piece(self) -> float:
-        return WRITE_S
 
     def write(self, samples: np.ndarray, rate_hz: int) -> None:
         """f32[n]. Returns when the device has taken all of it. Raises VoiceUnavailable when it is gone."""

@@ -25,6 +25,9 @@ LEVEL_FRAMES = 3  # one Level for so many frames
 class Source(Protocol):
     """A microphone; see `devices.Microphone`."""
 
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
     def read(self) -> np.ndarray:
         """f32[n] at 16 kHz; empty at the end of a recording."""
         ...
@@ -55,8 +58,9 @@ class Ears:
         self._segmenter, self._gate = Segmenter(timing), EchoGate()
         self._button: list[np.ndarray] | None = None  # what was heard since it was pressed
         self._likeliest = 0.0  # probability of speech since then
-        self._hands_free = self._closing = False
+        self._hands_free = self._closing = self._on = False
         self._lock = threading.Lock()
+        self._wanted = threading.Event()  # somebody wants to be heard: only then the microphone is on
         self._levels: list[float] = []
         self._utterances: queue.Queue[Ended | None] = queue.Queue()
         self._threads = [threading.Thread(target=work, name=work.__name__, daemon=True)
@@ -74,6 +78,7 @@ class Ears:
             self._segmenter.reset()
             if how == "button":
                 self._button, self._likeliest = [], 0.0
+            (self._wanted.clear if how == "off" else self._wanted.set)()
         if how == "button":
             self._tell(events.Began(self._hush()))
         elif held is not None:
@@ -83,6 +88,7 @@ class Ears:
 
     def close(self) -> None:
         self._closing = True
+        self._wanted.set()
         self._utterances.put(None)
         for thread in self._threads:
             if thread.is_alive():
@@ -96,7 +102,7 @@ class Ears:
         source = None
         try:
             source, framer = self._open(), Framer()
-            while not self._closing:
+            while self._is_wanted(source):
                 samples = source.read()
                 for frame in framer.push(samples) if len(samples) else framer.flush():
                     self._frame(frame)
@@ -113,6 +119,18 @@ class Ears:
             if source is not None:
                 source.close()
             self._utterances.put(None)
+
+    def _is_wanted(self, source: Source) -> bool:
+        """Waits, with the microphone off, while nobody wants to be heard; False at the end."""
+        if not self._wanted.is_set() and self._on:
+            source.stop()
+            self._on = False
+        self._wanted.wait()
+        if not self._on and not self._closing:
+            self._vad.reset()
+            source.start()
+            self._on = True
+        return not self._closing
 
     def _frame(self, frame: np.ndarray) -> None:
         """`frame`: f32[512]."""

@@ -22,7 +22,7 @@ class Timing:
     interrupt_s: float = 0.25  # so much of it interrupts us: a cough does not
     end_s: float = 0.6  # so much silence ends it
     pre_roll_s: float = 0.3  # kept from before the beginning: a first consonant is quieter than the threshold
-    tail_s: float = 0.2  # kept of the silence at the end
+    tail_s: float = 0.4  # kept of the silence at the end
     longest_s: float = 25.0  # the model was trained on 30 s and less: what is longer comes in parts
 
 
