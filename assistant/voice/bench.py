@@ -106,5 +106,8 @@ def table(results: list[Result]) -> str:
         f" {r.transcribe_rtf:>10.3f} RTF {r.vad_rtf:>6.3f} {r.synthesis_rtf:>10.3f} RTF"
         f" {r.first_sound_s * 1e3:>8.0f} ms" for r in results
     ]  # fmt: skip
-    lines += ["", f"measured on this machine; RTF: time taken / length of the sound, medians; a frame is {FRAME / RATE_HZ:.3f} s"]
+    lines += [
+        "",
+        f"measured on this machine; RTF: time taken / length of the sound, medians; a frame is {FRAME / RATE_HZ:.3f} s",
+    ]
     return "\n".join(lines)

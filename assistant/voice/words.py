@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 
-NUMBERS = dict(zip("0 1 2 3 4 5 6 7 8 9 10 11 12 15 20 25 30 45 50 60 90 100".split(),
-                   "zero one two three four five six seven eight nine ten eleven twelve fifteen twenty twentyfive thirty"
-                   " fortyfive fifty sixty ninety hundred".split(), strict=True))  # fmt: skip
+NUMBERS = dict(zip(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "15", "20", "25", "30", "45", "50", "60", "90", "100"],
+                   ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen", "twenty", "twentyfive", "thirty", "fortyfive", "fifty", "sixty", "ninety", "hundred"], strict=True))  # fmt: skip
 
 
 def words(text: str) -> list[str]:

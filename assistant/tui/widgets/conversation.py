@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -13,6 +13,9 @@ from textual.widgets import Static
 from assistant import wire
 from assistant.tui.messages import MessageAction
 from assistant.tui.widgets.message import AssistantMessage, UserMessage
+
+if TYPE_CHECKING:
+    from assistant.tui.widgets.voice_bar import VoiceBar
 
 WELCOME = "Type a message and press Enter.\nF1 shows all keys, / all commands, Ctrl+B your chats."
 FIRST, MORE = 8, 30
@@ -50,6 +53,7 @@ class Conversation(VerticalScroll, can_focus=True):
         self._end: int | None = None  # after those that are drawn; None: all to the newest
         self._moving = False
         self.chosen: Widget | None = None
+        self.aloud: VoiceBar | None = None  # reads the reply while it is written
         self._block: Widget | None = None
 
     def compose(self):
