@@ -104,7 +104,7 @@ class Voice(msgspec.Struct, frozen=True, kw_only=True):
     voice: Annotated[str, about("a voice of espeak-ng, or a .onnx file for piper; empty: its usual one")] = ""
     words_per_minute: Annotated[int, about("how fast it speaks", ge=80, le=450)] = 165
     wake: Annotated[str, about("only what begins with this word is answered; empty: everything is")] = ""
-    half_duplex: Annotated[bool, about("true: hear nothing while speaking, so it cannot be interrupted by voice")] = False
+    half_duplex: Annotated[bool, about("true: hear nothing while speaking: nobody can interrupt")] = False
     end_s: Annotated[float, about("seconds of silence that end what you say", ge=0.2, le=3)] = 0.6
 
 

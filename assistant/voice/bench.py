@@ -1,4 +1,4 @@
-"""How many words speech to text gets wrong, and how fast it is: sentences spoken by a machine, so that anyone can repeat it.
+"""How many words speech to text gets wrong, and how fast it is, on sentences spoken by a machine: anyone can repeat it.
 
 A machine's voice is not a person's: these figures compare engines and settings, they do not promise what a microphone
 in a room gives.

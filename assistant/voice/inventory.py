@@ -22,21 +22,12 @@ class Part(msgspec.Struct, frozen=True):
     detail: str  # a version, a place, or why it is not there
     install: str = ""
     optional: bool = False
+    needs_device: bool = False  # only of use with a sound card: recordings do without
 
 
 def parts() -> list[Part]:
     """Without opening a device."""
     return [_package(), _library(), *_models(), _espeak(), _piper()]
-
-
-def missing() -> list[Part]:
-    """What `assistant talk` cannot do without."""
-    return [part for part in parts() if not part.present and not part.optional]
-
-
-def is_installed() -> bool:
-    """The extra, at a glance: cheap enough for the start of the chat in the terminal."""
-    return all(importlib.util.find_spec(name) for name in ("sounddevice", *weights.DISTRIBUTIONS))
 
 
 def _version(distribution: str) -> str:
@@ -48,13 +39,14 @@ def _version(distribution: str) -> str:
 
 def _package() -> Part:
     present = importlib.util.find_spec("sounddevice") is not None
-    return Part("sounddevice", "microphone and loudspeaker", present, _version("sounddevice"), weights.INSTALL)
+    return Part("sounddevice", "microphone and loudspeaker", present, _version("sounddevice"), weights.INSTALL,
+                needs_device=True)  # fmt: skip
 
 
 def _library() -> Part:
     found = ctypes.util.find_library("portaudio")
     return Part("PortAudio", "what sounddevice talks to", bool(found), found or "not installed",
-                devices.PORTAUDIO_INSTALL)  # fmt: skip
+                devices.PORTAUDIO_INSTALL, needs_device=True)  # fmt: skip
 
 
 def _models() -> list[Part]:

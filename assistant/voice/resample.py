@@ -55,11 +55,10 @@ class Resampler:
         """What is still due, as if silence followed; the next sample begins a new signal."""
         if self._up == self._down:
             return np.zeros(0, np.float32)
-        end = self._first + len(self._input)  # time after the last sample
-        total = ceil(end * self._up / self._down)
-        rest = self.push(np.zeros(self._half, np.float32))[: max(0, total - self._next)] if end > 0 else None
+        due = -(-(self._first + len(self._input)) * self._up // self._down) - self._next
+        rest = self.push(np.zeros(self._half, np.float32))[: max(0, due)]
         self.reset()
-        return rest if rest is not None else np.zeros(0, np.float32)
+        return rest
 
     def _outputs(self, start: int, end: int) -> np.ndarray:
         times = np.arange(start, end) * self._down

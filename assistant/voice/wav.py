@@ -57,7 +57,7 @@ def read(source: Path | str | BinaryIO) -> tuple[np.ndarray, int]:
         raise AssistantError("cannot read the recording", where=name, why=error.strerror or error) from error
     except (wave.Error, EOFError, ValueError) as error:
         raise AssistantError("this is not a PCM WAV file", where=name, why=error or "it ends too early",
-                             hint="convert it first, for instance with: ffmpeg -i IN -c:a pcm_s16le OUT.wav") from error  # fmt: skip
+                             hint="convert it first: ffmpeg -i IN -c:a pcm_s16le OUT.wav") from error  # fmt: skip
 
 
 def write(path: Path, samples: np.ndarray, rate_hz: int) -> None:

@@ -56,7 +56,7 @@ def find(file: File) -> Path:
         why = f"{error.strerror}: only this version carries the file"
         raise VoiceUnavailable(f"{name} is needed", where=path, why=why, hint=f"Install it: {INSTALL}") from error
     if digest != file.sha256:
-        raise VoiceUnavailable("a speech model is not the tested one", where=path, why=f"its SHA-256 is {digest[:16]}...",
+        raise VoiceUnavailable("a speech model is not the tested one", where=path, why=f"its hash is {digest[:16]}...",
                                hint=f"Install it anew: {INSTALL}")  # fmt: skip
     return path
 

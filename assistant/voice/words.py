@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-NUMBERS = dict(zip(["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "15", "20", "25", "30", "45", "50", "60", "90", "100"],
-                   ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen", "twenty", "twentyfive", "thirty", "fortyfive", "fifty", "sixty", "ninety", "hundred"], strict=True))  # fmt: skip
+_SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+NUMBERS = {str(n): word for n, word in enumerate(_SMALL)} | {
+    "15": "fifteen", "20": "twenty", "30": "thirty", "50": "fifty", "60": "sixty", "90": "ninety", "100": "hundred",
+}  # fmt: skip
 
 
 def words(text: str) -> list[str]:

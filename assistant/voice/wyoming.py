@@ -1,8 +1,8 @@
 """Speech for Home Assistant and others by the Wyoming protocol: speech to text, text to speech, and the chat itself.
 
 https://github.com/OHF-Voice/wyoming (MIT): each event is a line of JSON, then `data_length` bytes of further JSON, then
-`payload_length` bytes of sound. Our own reader, because the reference implementation takes any length that a peer names;
-the tests talk to us with that implementation.
+`payload_length` bytes of sound. Our own reader, because the reference implementation takes any length that a peer
+names; the tests talk to us with that implementation.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ async def read_event(reader: asyncio.StreamReader) -> Event | None:
         data = header.get("data") or {}
         if more := _length(header, "data_length", MAX_LINE):
             data = data | json.loads(await reader.readexactly(more))
+        if not isinstance(data, dict):
+            raise ProtocolError("an event's data is a JSON object")
         payload = await reader.readexactly(_length(header, "payload_length", MAX_PAYLOAD))
     except asyncio.IncompleteReadError:
         return None
@@ -258,8 +260,8 @@ async def listen(uri: str, serve) -> tuple[asyncio.Server, str]:
         raise UsageError(f"'{uri}' is no address", why=error) from error
     if scheme == "tcp" and host and port is not None:
         if host not in LOOPBACK:
-            raise UsageError(f"'{host}' can be reached by other machines", why="whoever reaches this can listen and chat",
-                             hint="use tcp://127.0.0.1:PORT, and a tunnel of your own (ssh -L) from another machine")  # fmt: skip
+            raise UsageError(f"'{host}' can be reached by other machines", why="whoever reaches this can chat",
+                             hint="use tcp://127.0.0.1:PORT, and a tunnel of your own (ssh -L)")  # fmt: skip
         try:
             server = await asyncio.start_server(
                 serve, "127.0.0.1" if host == "localhost" else host, port, limit=MAX_LINE

@@ -68,8 +68,8 @@ class VoiceBar(Widget):
         if self.state == "hearing":
             share = (self.level_dbfs - QUIET_DBFS) / (LOUD_DBFS - QUIET_DBFS)
             cells = round(CELLS * min(1.0, max(0.0, share)))
-            return Content.assemble((f"{glyph} ", colour), ("▮" * cells, colour), ("▯" * (CELLS - cells), "$text-muted"),
-                                    f" {words}")  # fmt: skip
+            rest = ("▯" * (CELLS - cells), "$text-muted")
+            return Content.assemble((f"{glyph} {'▮' * cells}", colour), rest, f" {words}")
         return Content.assemble((f"{glyph} {self.problem or words}", colour))
 
     # --- what the person does ---
