@@ -68,14 +68,14 @@ def read_tokens(data: bytes) -> list[bytes]:
     return tokens
 
 
-def load(threads: int | None = None) -> Transcriber:
-    """From the installed package. Raises VoiceUnavailable."""
+def load(threads: int = 1) -> Transcriber:
+    """From the installed package. One thread: on two busy cores a second one made it slower (real-time factor 0.14 and
+    0.23, medians of one interleaved run), because the matrices are small. Raises VoiceUnavailable."""
     from assistant.voice import weights
 
-    count = threads or weights.threads()
     tokens = read_tokens(weights.find(weights.TOKENIZER).read_bytes())
     # Neither is a word: the marks of the beginning and of the end, and those reserved for training.
     tokens = [b"" if i <= END or token.startswith(b"<<ST_") else token for i, token in enumerate(tokens)]
     return Transcriber(
-        weights.open_session(weights.ENCODER, count), weights.open_session(weights.DECODER, count), tokens
+        weights.open_session(weights.ENCODER, threads), weights.open_session(weights.DECODER, threads), tokens
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -73,8 +72,3 @@ def open_session(file: File, threads: int = 1):
         return runtimes[0]()(path, threads=threads)
     except Exception as error:  # the runtime's own exceptions: a face does not import their types
         raise VoiceUnavailable("cannot load a speech model", where=path, why=error) from error
-
-
-def threads() -> int:
-    """For speech to text: two halve its time, and more gain little on matrices this small."""
-    return min(2, len(os.sched_getaffinity(0)))

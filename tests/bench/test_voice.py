@@ -141,7 +141,7 @@ def test_from_the_end_of_speech_to_the_first_sound(daemon: None, engine: str) ->
     asyncio.run(asyncio.wait_for(talk(), 300))
     waits = {name: median(getattr(turn, name) for turn in show.turns)
              for name in ("transcribed_s", "first_text_s", "first_sound_s")}  # fmt: skip
-    print(f"\n{engine}: seconds after the end of speech, medians of {len(show.turns)} on {os.cpu_count()} cores: "
-          f"{', '.join(f'{name} {seconds:.2f}' for name, seconds in waits.items())}; of these {Timing().end_s} s are the"
-          " silence that it waits for")  # fmt: skip
+    listed = ", ".join(f"{name} {seconds:.2f}" for name, seconds in waits.items())
+    print(f"\n{engine}: seconds after the end of speech, medians of {len(show.turns)}, {os.cpu_count()} cores: {listed};"
+          f" {Timing().end_s} s of it is the silence that ends an utterance")  # fmt: skip
     assert all(turn.reply and turn.first_sound_s for turn in show.turns)

@@ -86,8 +86,8 @@ def test_a_spoken_question_is_answered_aloud(card: Path, daemon: None) -> None:
     understood = run("listen", "--file", str(card.with_name("answered.wav"))).stdout
     lost, spoken = errors(told["reply"], understood)
     waits = {name: round(told[name], 2) for name in ("transcribed_s", "first_text_s", "first_sound_s")}
-    print(f"asked {QUESTION!r}, heard {told['heard']!r}: {wrong} of {words} words wrong; answered {told['reply']!r}, "
-          f"heard as {understood!r}: {lost} of {spoken} words wrong; after the end of the question: {waits}")  # fmt: skip
+    print(f"asked {QUESTION!r}, heard {told['heard']!r}: {wrong} of {words} words wrong; answer {told['reply']!r}, "
+          f"heard as {understood!r}: {lost} of {spoken} words wrong; after its end: {waits}")  # fmt: skip
     assert wrong <= words / 3
     assert told["reply"]
     assert told["error"] is None
