@@ -43,6 +43,8 @@ class Keys:
     def __enter__(self) -> Keys:
         if self._fd is not None and os.isatty(self._fd):
             self._before = termios.tcgetattr(self._fd)
+            # Whoever ends us leaves a terminal that echoes: `__exit__` has to run.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
             tty.setcbreak(self._fd)  # Ctrl+C still interrupts
         return self
 

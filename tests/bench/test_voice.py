@@ -142,6 +142,6 @@ def test_from_the_end_of_speech_to_the_first_sound(daemon: None, engine: str) ->
     waits = {name: median(getattr(turn, name) for turn in show.turns)
              for name in ("transcribed_s", "first_text_s", "first_sound_s")}  # fmt: skip
     listed = ", ".join(f"{name} {seconds:.2f}" for name, seconds in waits.items())
-    print(f"\n{engine}: seconds after the end of speech, medians of {len(show.turns)}, {os.cpu_count()} cores: {listed};"
-          f" {Timing().end_s} s of it is the silence that ends an utterance")  # fmt: skip
+    print(f"\n{engine}: s after the end of speech, medians of {len(show.turns)}, {os.cpu_count()} cores: {listed};"
+          f" {Timing().end_s} s of it is the silence at the end")  # fmt: skip
     assert all(turn.reply and turn.first_sound_s for turn in show.turns)
