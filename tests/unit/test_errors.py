@@ -43,6 +43,7 @@ def test_exit_codes() -> None:
         "ModelNotFound": 69,
         "BackendError": 69,
         "DaemonUnavailable": 69,
+        "VoiceUnavailable": 69,
         "RequestError": 1,
         "HistoryError": 1,
         "StorageFull": 1,
