@@ -92,8 +92,8 @@ def _open(kind: str, wanted: str, preferred_hz: int):
             stream = stream_type(samplerate=rate_hz, device=device, channels=1, dtype="int16")
     except (audio.PortAudioError, ValueError) as error:
         raise VoiceUnavailable(f"no {what} can be used", where=wanted or None, why=error,
-                               hint="`assistant voice devices` lists them; choose one with --input or --output, or [voice] in the"
-                                    " configuration") from error  # fmt: skip
+                               hint="`assistant voice devices` lists them; choose one by --input, --output, or"
+                                    " [voice] in the configuration") from error  # fmt: skip
     return stream, rate_hz
 
 
