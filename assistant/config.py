@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -111,6 +111,19 @@ class Tui(msgspec.Struct, frozen=True, kw_only=True):
     theme: Annotated[str, about("a theme of Textual; Ctrl+P in the chat lists them")] = "textual-dark"
 
 
+class Voice(msgspec.Struct, frozen=True, kw_only=True):
+    """How it listens and speaks, where the extra is installed."""
+
+    input: Annotated[str, about("the microphone: a part of its name, or its number; empty: the default one")] = ""
+    output: Annotated[str, about("the loudspeaker, in the same way")] = ""
+    engine: Annotated[Literal["espeak", "piper"], about("what speaks: espeak or piper")] = "espeak"
+    voice: Annotated[str, about("a voice of espeak-ng, or a .onnx file for piper; empty: its usual one")] = ""
+    words_per_minute: Annotated[int, about("how fast it speaks", ge=80, le=450)] = 165
+    wake: Annotated[str, about("only what begins with this word is answered; empty: everything is")] = ""
+    half_duplex: Annotated[bool, about("true: hear nothing while speaking: nobody can interrupt")] = False
+    end_s: Annotated[float, about("seconds of silence that end what you say", ge=0.2, le=3)] = 0.6
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """All settings; a file states only what differs from these."""
 
@@ -123,6 +136,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     skills: Skills = msgspec.field(default_factory=Skills)
     mood: Mood = msgspec.field(default_factory=Mood)
     tui: Tui = msgspec.field(default_factory=Tui)
+    voice: Voice = msgspec.field(default_factory=Voice)
 
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {field.name: field.type for field in msgspec.structs.fields(Config)}

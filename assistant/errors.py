@@ -8,6 +8,7 @@
     |-- BackendError        69   a device cannot be used, or failed at work
     |-- DaemonUnavailable   69   no daemon answers and none could be started
     |-- SkillError           1   a skill was asked for what it cannot do
+    |-- VoiceUnavailable    69   a package, a program or a device for speech is missing
     |-- RequestError      1/75   the daemon refused a request (75: trying later may help)
     |-- DocumentsError       1   the index of documents cannot be read or written
     `-- HistoryError         1   the history database or a checkpoint cannot be read or written
@@ -93,6 +94,12 @@ class DaemonUnavailable(AssistantError):
 
 class SkillError(AssistantError):
     """A skill was asked for what it cannot do; in a chat this is its answer."""
+
+
+class VoiceUnavailable(AssistantError):
+    """A package, a program or a device that speech needs is missing; the hint is the command that installs it."""
+
+    exit_code = EXIT_UNAVAILABLE
 
 
 class RequestError(AssistantError):

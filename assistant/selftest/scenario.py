@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import wave
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,7 @@ from assistant.selftest.report import Check
 
 SEED, TOKENS = 7, 32
 QUESTIONS = ("Hello! Who are you?", "What can you do for me?")
+SPOKEN = "What can you do for me today?"
 READY_S, STOP_S, AGAIN_S = 120.0, 40.0, 3.0
 
 
@@ -117,6 +120,7 @@ class Scenario:
                 backends = self._start_backends()
             self._step("daemon starts", self._starts)
             self._step("chat", self._chats)
+            self._step("voice: said, heard, answered, said", self._speaks)
             self._step("state saved, daemon restarted, chat resumed", self._resumes)
             if not self.options.only_chat:
                 self._step("plan", self._plans)
@@ -165,6 +169,36 @@ class Scenario:
         else:
             check.detail = f"{done.cost.cached_tokens} tokens came from a checkpoint"
         return check
+
+    def _speaks(self) -> Check:
+        """A question through text to speech and back, its answer spoken; each by a command of its own, as people do."""
+        if why := self._mute():
+            return Check(name="", ok=False, required=False, detail=f"skipped: {why}")
+        asked, answered = self._daemon.home / "asked.wav", self._daemon.home / "answered.wav"
+        loose = ["--unfiltered"] if self.options.unfiltered else []
+        said = self._daemon.run("assistant", "say", *loose, "--out", str(asked), SPOKEN)
+        heard = self._daemon.run("assistant", "listen", *loose, "--file", str(asked))
+        if said.returncode or heard.returncode:
+            return Check(name="", ok=False, detail=(said.stderr + heard.stderr).strip()[-500:])
+        chat = self._daemon.call(lambda c: c.create_chat("self-test by voice")).id
+        check = self._written(self._daemon.call(lambda c: _say(c, chat, heard.stdout.strip())))
+        spoken = self._daemon.run("assistant", "say", *loose, "--out", str(answered), check.text or "")
+        # A small model mishears a word now and then; half of them right is no accident.
+        words = set(SPOKEN.lower().strip("?").split())
+        understood = len(words & set(re.findall(r"[a-z]+", heard.stdout.lower()))) * 2 > len(words)
+        check.ok = check.ok and understood and spoken.returncode == 0 and _is_audible(answered)
+        check.detail = f"heard {heard.stdout.strip()!r}, said {check.text!r} {spoken.stderr[-300:]}".strip()
+        return check
+
+    def _mute(self) -> str:
+        """Why nothing is said and heard here; empty where everything for it is installed."""
+        found = self._daemon.run("assistant", "voice", "--json")
+        if not found.stdout.strip():
+            return found.stderr.strip()[-200:] or "`assistant voice` says nothing"
+        # No sound card is needed for it, nor what talks to one.
+        needed = [part for part in json.loads(found.stdout) if part["needs_device"] is False and not part["optional"]]
+        missing = [part["name"] for part in needed if not part["present"]]
+        return f"not installed: {', '.join(missing)}" if missing else ""
 
     def _plans(self) -> Check:
         status = self._daemon.call(lambda client: client.plan())
@@ -220,6 +254,12 @@ class Scenario:
         text = done.message.content
         return Check(name="", ok=bool(text), text=text, tokens=done.usage.completion_tokens, tok_s=done.cost.tok_s,
                      detail=json.dumps(text[:60], ensure_ascii=False))  # fmt: skip
+
+
+def _is_audible(path: Path) -> bool:
+    """Whether a 16-bit recording holds more than silence."""
+    with wave.open(str(path), "rb") as file:
+        return max(memoryview(file.readframes(file.getnframes())).cast("h"), default=0) > 1000
 
 
 def main(arguments: list[str]) -> int:

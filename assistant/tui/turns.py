@@ -80,6 +80,8 @@ class Turn:
                         case wire.Delta():
                             if self.reply:
                                 await self.reply.write(event.text)
+                            if conversation.aloud:
+                                conversation.aloud.push(event.text)
                             if event.cost:
                                 on_cost(event.cost, False)
                         case wire.Finished():
@@ -88,6 +90,8 @@ class Turn:
                         case wire.Failed():
                             raise _failure(event.error)
         finally:
+            if conversation.aloud:
+                conversation.aloud.end()
             if self.reply:
                 await self.reply.finish()
         if self.reply and self.finished:

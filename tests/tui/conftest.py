@@ -102,6 +102,12 @@ def utc() -> Iterator[None]:
     time.tzset()
 
 
+@pytest.fixture(autouse=True)
+def voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same screens whether or not the extra is installed; test_voice.py brings a voice of its own."""
+    monkeypatch.setattr("assistant.tui.voice.is_installed", lambda: False)
+
+
 @pytest.fixture
 async def daemon() -> AsyncIterator[FakeDaemon]:
     fake = FakeDaemon(paths.socket_path())

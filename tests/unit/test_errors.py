@@ -43,6 +43,7 @@ def test_exit_codes() -> None:
         "ModelNotFound": 69,
         "BackendError": 69,
         "DaemonUnavailable": 69,
+        "VoiceUnavailable": 69,
         "RequestError": 1,
         "SkillError": 1,
         "DocumentsError": 1,

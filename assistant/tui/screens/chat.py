@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -26,6 +26,9 @@ from assistant.tui.widgets.conversation import Conversation
 from assistant.tui.widgets.cost_strip import CostStrip
 from assistant.tui.widgets.offline_badge import OfflineBadge
 from assistant.tui.widgets.status_header import StatusHeader
+
+if TYPE_CHECKING:
+    from assistant.tui.widgets.voice_bar import VoiceBar
 
 
 class ChatScreen(Screen[None]):
@@ -75,6 +78,7 @@ class ChatScreen(Screen[None]):
         self.connection = Connection(self._link_changed, launcher, self._looked)
         self.library = Library(self)
         self._revision = -1
+        self.voice: VoiceBar | None = None  # where its extra is installed
         self.dialogue = Dialogue(
             self.connection,
             self.conversation,
@@ -99,9 +103,22 @@ class ChatScreen(Screen[None]):
         # Whatever takes time begins when the person can already see the screen and type.
         self.call_after_refresh(self._begin)
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
         self.run_worker(self.connection.run(), group="connection")
         self.run_worker(self.dialogue.run(), group="dialogue")
+        await self._find_voice()
+
+    async def _find_voice(self) -> None:
+        """Its line is there where its extra is installed, and so is its key."""
+        from assistant.tui import voice
+
+        if not voice.is_installed():
+            return
+        from assistant.tui.widgets.voice_bar import KEY, VoiceBar
+
+        self.voice = self.conversation.aloud = VoiceBar(voice.VoiceProcess())
+        await self.query_one("#main").mount(self.voice, before=self.strip)
+        self.app.bind(KEY, "screen.talk", description="Talk", show=False)
 
     async def on_unmount(self) -> None:
         self.workers.cancel_node(self)  # nobody asks once the client is closed
@@ -222,6 +239,16 @@ class ChatScreen(Screen[None]):
                     self.composer.edit_message(message)
             self.composer.focus()
 
+    def on_voice_bar_said(self, event: VoiceBar.Said) -> None:
+        self.composer.post_message(Composer.Submitted(event.text, None))
+
+    async def on_voice_bar_interrupted(self) -> None:
+        await self.dialogue.stop()
+
+    def action_talk(self) -> None:
+        if self.voice:
+            self.voice.toggle()
+
     def action_library(self, name: str) -> None:
         self.attempt(self.library.do(name))
 
@@ -229,6 +256,8 @@ class ChatScreen(Screen[None]):
         self.conversation.start_reading()
 
     async def action_stop(self) -> None:
+        if self.voice and self.voice.forget():
+            return
         if self.conversation.stop_reading():
             self.composer.focus()
             return

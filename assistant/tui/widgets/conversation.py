@@ -18,6 +18,7 @@ from assistant.tui.widgets.welcome import Welcome
 
 if TYPE_CHECKING:
     from assistant.tui.markdown import Code
+    from assistant.tui.widgets.voice_bar import VoiceBar
 
 FIRST, MORE = 8, 10
 """Messages that are drawn at once, and those that join when the person comes near an end of them."""
@@ -57,6 +58,7 @@ class Conversation(VerticalScroll, can_focus=True):
         self._end: int | None = None  # after those that are drawn; None: all to the newest
         self._moving = False
         self.chosen: Widget | None = None
+        self.aloud: VoiceBar | None = None  # reads the reply while it is written
         self._block: Code | None = None
         self._opened = 0  # quotes of the chosen message
 
