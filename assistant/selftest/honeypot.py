@@ -173,8 +173,12 @@ class Honeypot:
         return Attempt(
             at_s=round(time.monotonic() - self.started_s, 3), process=f"{_words(owner)} ({owner})" if owner else "",
             protocol=packet.protocol, address=packet.address, port=packet.port,
-            name=self._names.get(packet.address, ""),
+            name=self.name_of(packet.address),
         )  # fmt: skip
+
+    def name_of(self, address: str) -> str:
+        """The name that was answered with this address."""
+        return self._names.get(address, "")
 
     def _on_question(self, dns: socket.socket) -> None:
         query, control, _flags, who = dns.recvmsg(4096, 256)
