@@ -18,19 +18,18 @@ from pathlib import Path
 
 import msgspec
 
-from assistant.audit import writes
+from assistant.audit import processes, writes
 from assistant.audit.redact import Redactor
 from assistant.selftest import canary, honeypot, namespace
 from assistant.selftest.packets import Packet
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG = 1
 PORTS = tuple(port for port in honeypot.TCP_SINKS if port < 1024)
 """Where somebody answers. Above, a tool may want to serve itself, and a call is told by its first packet."""
 SERVICES = ("/run/docker.sock", "/run/podman", "/run/containerd", "/run/snapd.socket", "/run/cups")
 """Besides the resolvers: who asks there lets another program call."""
 DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 GRACE_S = 5.0
-LISTENING = "0A"
 
 
 class Order(msgspec.Struct, kw_only=True):
@@ -82,11 +81,11 @@ class Cage(honeypot.Honeypot):
     def begin(self, packet: Packet) -> honeypot.Attempt:
         owner = honeypot.owner_of(packet.protocol, packet.source_port)
         attempt = honeypot.Attempt(
-            at_s=round(time.monotonic() - self.started_s, 3), process=f"{program(owner)} ({owner})" if owner else "",
+            at_s=round(time.monotonic() - self.started_s, 3), process=f"{processes.program(owner)} ({owner})" if owner else "",
             protocol=packet.protocol, address=packet.address, port=packet.port, name=self.name_of(packet.address),
         )  # fmt: skip
         if is_loopback(packet.address) and packet.port != 53:
-            self.own_servers[packet.port] = packet.port not in PORTS and listens(packet.protocol, packet.port)
+            self.own_servers[packet.port] = packet.port not in PORTS and processes.listens(packet.protocol, packet.port)
         return attempt
 
     def __init__(self) -> None:
@@ -125,83 +124,6 @@ def is_private(address: str) -> bool:
     return inside and not any(found in net for net in (ours, *documentation) if net.version == found.version)
 
 
-def listens(protocol: str, port: int) -> bool:
-    for version in ("", "6"):
-        try:
-            rows = [row.split() for row in Path(f"/proc/net/{protocol}{version}").read_text().splitlines()[1:]]
-        except OSError:
-            continue
-        if any((row[3] == LISTENING or protocol == "udp") and int(row[1].rpartition(":")[2], 16) == port for row in rows):
-            return True
-    return False
-
-
-def program(process: int) -> str:
-    """What runs there, without its arguments: `node`, or `python3 llm` for a script."""
-    try:
-        words = Path(f"/proc/{process}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-    except OSError:
-        return ""
-    name = Path(words[0]).name[:40]
-    if name.startswith(("python", "node", "bun", "deno", "ruby", "java", "sh", "bash")):
-        script = next((word for word in words[1:2] if word.startswith("/") and Path(word).is_file()), "")
-        if len(words) > 2 and words[1] == "-m":
-            script = words[2]
-        name = f"{name} {Path(script).name[:40]}".strip()
-    return name
-
-
-# --- processes ---
-
-
-def adopt() -> None:
-    """Whoever loses a parent below us becomes our child: nobody gets away by forking twice."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def descendants() -> list[int]:
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except (OSError, UnicodeDecodeError):
-                continue
-            if fields[0] != "Z":
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, todo = [], [os.getpid()]
-    while todo:
-        children = parents.get(todo.pop(), [])
-        found += children
-        todo += children
-    return found
-
-
-def kill_descendants() -> None:
-    """Until there is none. They are stopped first, so that none can fork while the others are ended."""
-    for _ in range(200):
-        if not (alive := descendants()):
-            break
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for process in alive:
-                try:
-                    os.kill(process, number)
-                except OSError:
-                    continue
-        reap()
-        time.sleep(0.005)
-    reap()
-
-
-def reap() -> None:
-    while True:
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                return
-        except ChildProcessError:
-            return
-
-
 def start(order: Order) -> subprocess.Popen:
     """In a session of its own, so that the terminal's signals are the tool's."""
 
@@ -233,7 +155,7 @@ def main() -> int:
         return honeypot.EXIT_UNAVAILABLE
     # Only now: a change of the user namespace takes it back.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    adopt()
+    processes.adopt()
     os.chdir(Path.cwd())  # into what now lies over the folder
     caught = honeypot.canaries(pot)
     pot.started_s = started_s = time.monotonic()
@@ -269,13 +191,13 @@ def watch(pot: Cage, tool: subprocess.Popen, order: Order, ended: list) -> tuple
                 break
         pot.listen(time.monotonic() + GRACE_S, tool)
         tool.poll()
-    left = [name for process in descendants() if process != tool.pid and (name := program(process))]
+    left = [name for process in processes.descendants() if process != tool.pid and (name := processes.program(process))]
     if left and exit_code is not None:
         quiet_s = min(until_s, time.monotonic() + order.linger_s)
-        while descendants() and time.monotonic() < quiet_s and not ended:
+        while processes.descendants() and time.monotonic() < quiet_s and not ended:
             pot.listen(min(quiet_s, time.monotonic() + 0.5))
-            reap()
-    kill_descendants()
+            processes.reap()
+    processes.kill_descendants()
     pot.listen(time.monotonic() + honeypot.QUIET_S)  # what was under way
     return exit_code, left
 

@@ -62,12 +62,17 @@ def variable(name: str) -> str | None:
 
 def endpoint(url: str) -> str | None:
     """`host:port` of a URL, and nothing else of it; None if it is none."""
+    is_url, url = "://" in url, url.strip()
     try:
-        parts = urlsplit(url.strip() if "://" in url else f"//{url.strip()}")
-        host, port = parts.hostname, parts.port
+        parts = urlsplit(url if is_url else f"//{url}")
+        host, port = parts.netloc.rpartition("@")[2], parts.port
     except ValueError:
         return None
-    if not host or not (_HOST.fullmatch(host) or ":" in host):
+    host = host.removesuffix(f":{port}")
+    if not (_HOST.fullmatch(host) or re.fullmatch(r"\[[0-9a-fA-F:]+\]", host)):
         return None
-    host = PLAIN.clean(f"[{host}]" if ":" in host else host)
+    if not is_url and not re.fullmatch(r"localhost|[\d.]+|\[.*\]", host):
+        return None  # any word
+    # In its own case: masks know keys by it.
+    host = PLAIN.clean(host)
     return f"{host}:{port}" if port else host
