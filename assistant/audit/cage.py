@@ -191,15 +191,20 @@ def watch(pot: Cage, tool: subprocess.Popen, order: Order, ended: list) -> tuple
                 break
         pot.listen(time.monotonic() + GRACE_S, tool)
         tool.poll()
-    left = [name for process in processes.descendants() if process != tool.pid and (name := processes.program(process))]
+    left = survivors(tool)
     if left and exit_code is not None:
         quiet_s = min(until_s, time.monotonic() + order.linger_s)
         while processes.descendants() and time.monotonic() < quiet_s and not ended:
             pot.listen(min(quiet_s, time.monotonic() + 0.5))
             processes.reap()
+        left = survivors(tool) or left
     processes.kill_descendants()
     pot.listen(time.monotonic() + honeypot.QUIET_S)  # what was under way
     return exit_code, left
+
+
+def survivors(tool: subprocess.Popen) -> list[str]:
+    return [name for process in processes.descendants() if process != tool.pid and (name := processes.program(process))]
 
 
 def hidden() -> list[str]:

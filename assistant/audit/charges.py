@@ -73,7 +73,7 @@ def cost_of(tool: Tool, used: list[Tokens], prices: Prices) -> Cost:
     if used and charge.model != "free":
         low, high, basis = _of_tokens(used, prices)
         if charge.model == "tokens":
-            cost.now_low, cost.now_high, cost.basis = low, high, basis
+            cost.now_low, cost.now_high, cost.basis = (0.0 if charge.free_plan else low), high, basis
         else:
             cost.basis = f"{cost.basis or 'the plan is not known'}; by the token it would be {low:.2f}-{high:.2f}: {basis}"
     elif charge.model == "tokens":

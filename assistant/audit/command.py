@@ -5,17 +5,32 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import click
 
-from assistant.errors import UsageError
+from assistant.errors import AssistantError, UsageError
 
 COLOURS = {"yes": "green", "no": "red", "partly": "yellow", "your call": "yellow", "unknown": None}
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON (its schema has a version).")
 
 
-@click.group("audit", invoke_without_command=True)
+class Discreet(click.Group):
+    """A failure that nobody foresaw is told without its text: that could quote a file, an argument or a variable."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (AssistantError, click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            raise AssistantError(f"the audit failed ({type(error).__name__})", where=f"{Path(frame.filename).name}:{frame.lineno}",
+                                 why="its text is not shown, because it could hold a secret") from None  # fmt: skip
+
+
+@click.group("audit", cls=Discreet, invoke_without_command=True)
 @as_json
 @click.option("--markdown", is_flag=True, help="Print Markdown.")
 @click.option("--short", is_flag=True, help="Only the table.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
+INTERPRETER = re.compile(r"(python|pypy|node|bun|deno|ruby|java|sh|bash|dash|zsh)[\d.]*$")
 LISTENING = "0A"  # the state in /proc/net/tcp
 
 
@@ -30,12 +32,20 @@ def program(process: int) -> str:
     except OSError:
         return ""
     name = Path((words[0].split() or [""])[0]).name[:40]
-    if name.startswith(("python", "node", "bun", "deno", "ruby", "java", "sh", "bash")):
-        script = next((word for word in words[1:2] if word.startswith("/") and Path(word).is_file()), "")
+    if INTERPRETER.match(name):
+        script = next((word for word in words[1:2] if word.startswith("/") and is_file(word)), "")
         if len(words) > 2 and words[1] == "-m":
             script = words[2]
         name = f"{name} {Path(script).name[:40]}".strip()
     return name
+
+
+def is_file(word: str) -> bool:
+    """Whether an argument is the path of a file; one that is too long or odd is not."""
+    try:
+        return Path(word).is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def adopt() -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from assistant.audit import processes
 from assistant.audit.redact import PLAIN
 
 RUNNERS = {"uvx": 1, "pipx": 2, "npx": 1, "bunx": 1, "env": 1}
@@ -19,6 +20,8 @@ def name_of(command: Sequence[str]) -> str:
     rest = [word for word in command[1:] if not word.startswith("-") or word == "-m"]
     if re.fullmatch(r"python[\d.]*", program) and "-m" in rest[:1] and len(rest) > 1:
         program = rest[1].partition(".")[0]
+    elif processes.INTERPRETER.match(program) and command[1:2] and processes.is_file(command[1]):
+        program = Path(command[1]).stem
     elif program in RUNNERS and len(rest) >= RUNNERS[program]:
         program = Path(rest[RUNNERS[program] - 1]).name.partition("@")[0] or program
     return PLAIN.clean(program)[:40] or "?"
