@@ -19,6 +19,7 @@ _ASSIGNED = re.compile(r"(?i)([\w-]*(?:key|token|secret|passw(?:or)?d|credential
 _RANDOM = re.compile(r"[A-Za-z0-9]{16,}|[A-Za-z0-9_\-+/]{28,}={0,2}")
 _USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
 _AFTER_HOST = re.compile(r"([a-z][a-z0-9+.-]*://[^/?#\s]+)[/?#]\S*", re.IGNORECASE)
+_VERSION = re.compile(r"v?\d{1,8}(?:\.\d{1,8}){0,5}(?:[.-]?(?:a|b|c|rc|alpha|beta|pre|dev|post|next)[.-]?\d{0,8})?")
 _IDENTIFIER = re.compile(r"[A-Z][A-Z0-9_]{1,59}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
@@ -58,6 +59,12 @@ PLAIN = Redactor()
 def variable(name: str) -> str | None:
     """The name of an environment variable if it is one that can be shown."""
     return name if _IDENTIFIER.fullmatch(name) and MASK not in PLAIN.clean(name) else None
+
+
+def version(text: str) -> str:
+    """The part of a version that is surely one; a folder's name may go on with anything."""
+    found = _VERSION.match(text)
+    return found[0] if found else ""
 
 
 def endpoint(url: str) -> str | None:

@@ -18,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from assistant.audit import processes as proc
+from assistant.audit import redact
 from assistant.audit.catalog import Tool
 
 Say = Callable[[str], None]
@@ -125,7 +126,7 @@ class Machine:
                 stem = entry.removesuffix(".dist-info")
                 if stem != entry and "-" in stem:
                     name, _, version = stem.partition("-")
-                    found.setdefault(normal(name), version)
+                    found.setdefault(normal(name), redact.version(version))
         return found
 
     @cached_property
@@ -140,7 +141,7 @@ class Machine:
     @cached_property
     def extensions(self) -> dict[str, str]:
         entries = (EXTENSION.fullmatch(entry) for folder in _folders(EXTENSION_FOLDERS) for entry in _names(folder))
-        return {entry[1].lower(): entry[2] for entry in entries if entry}
+        return {entry[1].lower(): redact.version(entry[2]) for entry in entries if entry}
 
     @cached_property
     def apps(self) -> set[str]:
@@ -207,4 +208,4 @@ def _package_version(folder: Path) -> str:
         version = json.loads((folder / "package.json").read_bytes()).get("version", "")
     except (OSError, ValueError, AttributeError):
         return ""
-    return version if isinstance(version, str) and re.fullmatch(r"[\w.+-]{1,30}", version) else ""
+    return redact.version(version) if isinstance(version, str) else ""
