@@ -1,7 +1,7 @@
 """The program that runs one tool of others in the honeypot: listens, copies what it writes aside, leaves no process.
 
-It gets its order as JSON on stdin and answers on stdout; the tool's own terminal is a handle that it inherits. A program
-of its own, because only a process of one thread may move into namespaces.
+It gets its order as JSON on stdin and answers on stdout; the tool's own terminal is a handle that it inherits. A
+program of its own, because only a process of one thread may move into namespaces.
 """
 
 from __future__ import annotations
@@ -80,16 +80,21 @@ class Cage(honeypot.Honeypot):
 
     def begin(self, packet: Packet) -> honeypot.Attempt:
         owner = honeypot.owner_of(packet.protocol, packet.source_port)
+        process = f"{processes.program(owner)} ({owner})" if owner else ""
         attempt = honeypot.Attempt(
-            at_s=round(time.monotonic() - self.started_s, 3), process=f"{processes.program(owner)} ({owner})" if owner else "",
+            at_s=round(time.monotonic() - self.started_s, 3), process=process,
             protocol=packet.protocol, address=packet.address, port=packet.port, name=self.name_of(packet.address),
         )  # fmt: skip
-        if is_loopback(packet.address) and packet.port != 53:
-            self.own_servers[packet.port] = packet.port not in PORTS and processes.listens(packet.protocol, packet.port)
+        if packet.protocol == "udp" and is_loopback(packet.address) and processes.is_bound_udp(packet.port):
+            self.own_ports.add(packet.port)
         return attempt
 
+    def answered(self, packet: Packet) -> None:
+        if packet.source_port not in PORTS and (packet.accepts or packet.protocol == "udp"):
+            self.own_ports.add(packet.source_port)
+
     def __init__(self) -> None:
-        self.own_servers: dict[int, bool] = {}  # port on the loopback -> somebody in here served it
+        self.own_ports: set[int] = set()  # that somebody in here serves
         super().__init__(PORTS)
 
     def calls(self, redactor: Redactor) -> list[Call]:
@@ -103,7 +108,7 @@ class Cage(honeypot.Honeypot):
     def _reach(self, attempt: honeypot.Attempt) -> str:
         if attempt.port == 53 or not is_loopback(attempt.address):
             return "lan" if attempt.port != 53 and is_private(attempt.address) else "out"
-        return "self" if self.own_servers.get(attempt.port) else "local"
+        return "self" if attempt.port in self.own_ports else "local"
 
 
 def is_loopback(address: str) -> bool:
@@ -172,7 +177,8 @@ def main() -> int:
     caught["one more at the end"] = any(a.name == canary.AFTER for a in honeypot.fly(pot, "python", canary.AFTER))
     files = [redactor.clean(file) for file in writes.found(order.aside, order.guarded)]
     outcome = Outcome(canaries=caught, calls=calls, started_at=started_s, seconds=took_s, exit_code=exit_code,
-                      left_behind=[redactor.clean(name) for name in left], files=files, start_error=problem)  # fmt: skip
+                      left_behind=[redactor.clean(name) for name in left], files=files,
+                      start_error=problem)  # fmt: skip
     sys.stdout.write(msgspec.json.encode(outcome).decode())
     return 0
 

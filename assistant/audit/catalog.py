@@ -1,4 +1,4 @@
-"""What is known of each AI tool: how to find it, and what its documentation says, each answer dated and with its source.
+"""What is known of each AI tool: how to find it, and what its documentation says, with date and source.
 
 Read from `profiles/tools/*.toml`, and from `tools/*.toml` beside the person's configuration, which may add or replace.
 """

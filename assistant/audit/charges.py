@@ -1,4 +1,4 @@
-"""What a tool costs in a month, and ten times that: its plan's price, or the tokens of its log by a dated price table."""
+"""What a tool costs in a month, and ten times that: its plan's price, or its log's tokens by a dated price table."""
 
 from __future__ import annotations
 
@@ -69,13 +69,17 @@ def cost_of(tool: Tool, used: list[Tokens], prices: Prices) -> Cost:
     elif charge.model == "subscription" and charge.per_month is not None:
         cost.now_low, cost.now_high = (0.0 if charge.free_plan else charge.per_month), charge.per_month
         cost.currency = charge.currency
-        cost.basis = charge.why or ("the free plan, or the smallest paid one" if charge.free_plan else "the smallest plan")
+        cost.basis = charge.why or (
+            "the free plan, or the smallest paid one" if charge.free_plan else "the smallest plan"
+        )
     if used and charge.model != "free":
         low, high, basis = _of_tokens(used, prices)
         if charge.model == "tokens":
             cost.now_low, cost.now_high, cost.basis = (0.0 if charge.free_plan else low), high, basis
         else:
-            cost.basis = f"{cost.basis or 'the plan is not known'}; by the token it would be {low:.2f}-{high:.2f}: {basis}"
+            cost.basis = (
+                f"{cost.basis or 'the plan is not known'}; by the token it would be {low:.2f}-{high:.2f}: {basis}"
+            )
     elif charge.model == "tokens":
         cost.basis = "paid by the token; no log of tokens was found here"
     return cost

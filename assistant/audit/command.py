@@ -26,7 +26,8 @@ class Discreet(click.Group):
             raise
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
-            raise AssistantError(f"the audit failed ({type(error).__name__})", where=f"{Path(frame.filename).name}:{frame.lineno}",
+            raise AssistantError(f"the audit failed ({type(error).__name__})",
+                                 where=f"{Path(frame.filename).name}:{frame.lineno}",
                                  why="its text is not shown, because it could hold a secret") from None  # fmt: skip
 
 
@@ -37,7 +38,9 @@ class Discreet(click.Group):
 @click.option("--tool", "only", metavar="ID", help="Only this tool (and ourselves).")
 @click.option("--budget", type=click.FloatRange(min=0), metavar="AMOUNT",
               help="What you would pay for one tool in a month, at most: decides the second question.")  # fmt: skip
-@click.option("--read-profiles", is_flag=True, help="Also look for names of variables in shell profiles and .env files.")
+@click.option(
+    "--read-profiles", is_flag=True, help="Also look for names of variables in shell profiles and .env files."
+)
 @click.option("--verbose", is_flag=True, help="Tell on stderr what is looked at.")
 @click.pass_context
 def audit(context: click.Context, as_json: bool, markdown: bool, short: bool, only: str | None, budget: float | None,
@@ -91,24 +94,23 @@ def run(seconds: float | None, script: Path | None, allow_files: bool, as_tool: 
         no_question: bool, as_json: bool, command: tuple[str, ...]) -> None:  # fmt: skip
     """Run any tool where every call is caught and none gets out: assistant audit run -- llm "hello"
 
-    It sees your files and its own settings, in your terminal, and a network in which all addresses of the world are this
-    machine and nobody answers. What it tried is kept as evidence for `assistant audit`. Servers of this machine are
-    not there: start one inside, as in `assistant audit run -- sh -c 'ollama serve & ollama run llama3'`.
+    It sees your files and its own settings, in your terminal, and a network in which all addresses of the world are
+    this machine and nobody answers. What it tried is kept as evidence for `assistant audit`. Servers of this machine
+    are not there: start one inside, as in `assistant audit run -- sh -c 'ollama serve & ollama run llama3'`.
 
     Exit codes: 0 silent, 1 it tried to reach somebody, 2 no such program, 69 not proven here.
     """
-    from assistant.audit import catalog, evidence, identity, scan, terminal
+    from assistant.audit import catalog, evidence, identity, terminal
     from assistant.audit.report import to_json
     from assistant.audit.run import run as run_in_cage
     from assistant.audit.subject import name_of, words_of
 
     tools = catalog.load()
     tool = _known(tools, as_tool) if as_tool else catalog.find(tools, name_of(command))
-    version = next(filter(None, map(scan.installed_version, [*tool.distributions, *tool.npm])), "") if tool else ""
     screen = terminal.of(script, show)
     if screen.person:
         _say("In the honeypot: every call is caught, none gets out. A moment, the canaries fly first.")
-    found = run_in_cage(list(command), tool.id if tool else name_of(command), identity.of(command[0], version),
+    found = run_in_cage(list(command), tool.id if tool else name_of(command), identity.of(command[0], tool),
                         words_of(command), screen, seconds, allow_files)  # fmt: skip
     if screen.person and found.started and not no_question:
         _ask(found)
@@ -150,12 +152,16 @@ def _known(tools, word: str):
         return tool
     from assistant.audit.redact import PLAIN
 
-    raise UsageError(f"no table knows the tool '{PLAIN.clean(word)[:40]}'", hint=did_you_mean(word, [t.id for t in tools]))
+    raise UsageError(
+        f"no table knows the tool '{PLAIN.clean(word)[:40]}'", hint=did_you_mean(word, [t.id for t in tools])
+    )
 
 
 def _ask(found) -> None:
     """The person saw what no exit code tells."""
-    answer = click.prompt("Did it do its work? [y/n, Enter: you could not tell]", default="", show_default=False, err=True)
+    answer = click.prompt(
+        "Did it do its work? [y/n, Enter: you could not tell]", default="", show_default=False, err=True
+    )
     if answer[:1].lower() in ("y", "n"):
         found.worked = "yes" if answer[0].lower() == "y" else "no"
         found.worked_by = "said by the person at the terminal"
@@ -166,19 +172,19 @@ def _run_text(found) -> str:
 
     verdict = {"silent": "SILENT", "called": "CALLED", "not proven": "NOT PROVEN"}[found.silence]
     colour = {"silent": "green", "called": "red", "not proven": "yellow"}[found.silence]
-    lines = [f"{found.tool} {found.identity.version}".strip() + ": " + click.style(verdict, fg=colour), f"  {found.why}"]
+    lines = [
+        f"{found.tool} {found.identity.version}".strip() + ": " + click.style(verdict, fg=colour),
+        f"  {found.why}",
+    ]
     if found.started:
-        length = f"{found.seconds:.0f} s" + (" (short: what calls late is not seen in less than 60 s)" if found.short else "")
+        length = f"{found.seconds:.0f} s" + (
+            " (short: what calls late is not seen in less than 60 s)" if found.short else ""
+        )
         good = sum(found.canaries.values())
         lines += [f"  ran {length}; worked: {found.worked}, {found.worked_by}",
                   f"  wrote {found.output_bytes} bytes; canaries: {good} of {len(found.canaries)} caught"]  # fmt: skip
-    for call in found.calls:
-        where = f"[{call.address}]" if ":" in call.address else call.address
-        name = f" {call.name}" if call.name else ""
-        sni = f" SNI {call.sni}" if call.sni else ""
-        kind = {"out": "CALLED", "lan": "CALLED (your network)", "self": "itself", "local": "this machine"}[call.reach]
-        lines.append(f"  {call.at_s:7.2f} s  {kind}: {call.protocol} {where}:{call.port}{name}{sni}, {call.bytes} bytes, "
-                     f"by {call.process or 'a process that was gone'}")  # fmt: skip
+    for calls in _alike(found.calls):
+        lines.append("  " + _call_text(calls))
     if found.needs_ports:
         lines.append(f"  needs a local server: port {', '.join(map(str, found.needs_ports))}; {LOOPBACK_NOTE}")
     if found.left_behind:
@@ -187,8 +193,34 @@ def _run_text(found) -> str:
         fate = "kept" if found.files_kept else "thrown away"
         more = f" and {len(found.files) - 8} more" if len(found.files) > 8 else ""
         lines.append(f"  wrote {len(found.files)} files ({fate}): {', '.join(found.files[:8])}{more}")
-    lines.append(f"  {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(found.finished_at))}, program {found.identity.sha256[:16]}")
+    lines.append(
+        f"  {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(found.finished_at))}, program {found.identity.sha256[:16]}"
+    )
     return "\n".join(lines)
+
+
+def _alike(calls: list) -> list[list]:
+    """Calls of one kind to one place together, in the order of the first of each."""
+    groups: dict[tuple, list] = {}
+    for call in calls:
+        groups.setdefault((call.host, call.protocol, call.port, call.reach, call.process), []).append(call)
+    return list(groups.values())
+
+
+def _call_text(calls: list) -> str:
+    call = calls[0]
+    kind = {"out": "CALLED", "lan": "CALLED, in your network,", "self": "itself:", "local": "this machine:"}[call.reach]
+    where = f"[{call.address}]" if ":" in call.address else call.address
+    what = (
+        f"look-up of {call.name}"
+        if call.port == 53 and call.name
+        else f"{call.protocol} {where}:{call.port} {call.name}"
+    )
+    times = f" ({len(calls)} times until {calls[-1].at_s:.1f} s)" if len(calls) > 1 else ""
+    sni = f", SNI {call.sni}" if call.sni else ""
+    size = sum(one.bytes for one in calls)
+    return (f"at {call.at_s:.1f} s {kind} {what.strip()}{sni}, {size} bytes{times}, by "
+            f"{call.process or 'a process that was gone'}")  # fmt: skip
 
 
 def _paint(text: str, answer: str) -> str:

@@ -1,4 +1,4 @@
-"""Ourselves, by the same rules: what the newest self-test proved, and what the history says that the electricity cost."""
+"""Ourselves, by the same rules: what the newest self-test proved, and what the electricity cost by the history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROOF = "assistant selftest network-down"
 
 
 class _Proof(wire.SelfTestSummary):
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def _last() -> _Proof | None:
@@ -80,5 +80,6 @@ def cost() -> Cost:
     total, money = report.total, sum(report.equivalents.electricity.values())
     kinds = "+".join(sorted(report.equivalents.electricity)) or "none"
     return Cost(currency=report.equivalents.currency, now_low=money, now_high=money,
-                input_tokens=total.prompt_tokens, cached_tokens=total.cached_tokens, output_tokens=total.completion_tokens,
+                input_tokens=total.prompt_tokens, cached_tokens=total.cached_tokens,
+                output_tokens=total.completion_tokens,
                 basis=f"electricity of its own passes in the last {DAYS} days (joules: {kinds})")  # fmt: skip

@@ -14,13 +14,14 @@ INTERPRETER = re.compile(r"(python|pypy|node|bun|deno|ruby|java|sh|bash|dash|zsh
 LISTENING = "0A"  # the state in /proc/net/tcp
 
 
-def listens(protocol: str, port: int) -> bool:
+def is_bound_udp(port: int) -> bool:
+    """Whether somebody waits there; for TCP an answer tells that."""
     for version in ("", "6"):
         try:
-            rows = [row.split() for row in Path(f"/proc/net/{protocol}{version}").read_text().splitlines()[1:]]
+            rows = Path(f"/proc/net/udp{version}").read_text().splitlines()[1:]
         except OSError:
             continue
-        if any((row[3] == LISTENING or protocol == "udp") and int(row[1].rpartition(":")[2], 16) == port for row in rows):
+        if any(int(row.split()[1].rpartition(":")[2], 16) == port for row in rows):
             return True
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ _KNOWN = re.compile(
     r"|AIza[\w-]{10,}|AKIA[A-Z0-9]{8,}|ya29\.[\w.-]+|eyJ[\w-]{8,}(?:\.[\w-]*)*|(?i:bearer|basic)\s+\S{6,}",
 )
 _ASSIGNED = re.compile(r"(?i)([\w-]*(?:key|token|secret|passw(?:or)?d|credential|auth)[\w-]*)(\s*[=:]\s*|\s+)\S+")
-_RANDOM = re.compile(r"[A-Za-z0-9]{16,}|[A-Za-z0-9_\-+/]{28,}={0,2}")
+_RANDOM = re.compile(r"[A-Za-z0-9_\-+]{16,}={0,2}")
 _USERINFO = re.compile(r"(?<=://)[^/@\s]*@")
 _AFTER_HOST = re.compile(r"([a-z][a-z0-9+.-]*://[^/?#\s]+)[/?#]\S*", re.IGNORECASE)
 _VERSION = re.compile(r"v?\d{1,8}(?:\.\d{1,8}){0,5}(?:[.-]?(?:a|b|c|rc|alpha|beta|pre|dev|post|next)[.-]?\d{0,8})?")
@@ -46,11 +47,9 @@ class Redactor:
 
 
 def _looks_random(word: str) -> bool:
-    """Letters and digits in a mix that no name has."""
-    digits = sum(c.isdigit() for c in word)
-    letters = sum(c.isalpha() for c in word)
-    changes = sum(a.isdigit() != b.isdigit() for a, b in zip(word, word[1:], strict=False))
-    return digits >= 3 and letters >= 3 and changes >= 4
+    """Letters and digits in a mix that no name has: they change often without anything between them."""
+    changes = sum((a.isdigit() and b.isalpha()) or (a.isalpha() and b.isdigit()) for a, b in itertools.pairwise(word))
+    return changes >= 4
 
 
 PLAIN = Redactor()

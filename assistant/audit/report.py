@@ -82,8 +82,8 @@ def _ourselves(budget: float | None) -> Audited:
     price = charges.verdict(itself, cost, budget)
     if cost.is_known and budget is None:
         price = Verdict(answer="yes", evidence="declared", why=f"no price but electricity: {cost.basis}")
-    return Audited(id=OURS, name=itself.name, kind="chat", version=ours.VERSION, ours=True, network=network, price=price,
-                   leave=leave, cost=cost, cost_x10=_x10(cost), hosts_seen=called,
+    return Audited(id=OURS, name=itself.name, kind="chat", version=ours.VERSION, ours=True, network=network,
+                   price=price, leave=leave, cost=cost, cost_x10=_x10(cost), hosts_seen=called,
                    substitute="it is the substitute; nothing of it can be taken away from you")  # fmt: skip
 
 
@@ -97,7 +97,9 @@ def _one(found: scan.Found, runs: list, table, budget: float | None) -> Audited:
         hosts = sorted({host for one in seen.same for host in one.hosts})
     elif seen.other and (run := chosen(seen.other)):
         build = run.identity.version or run.identity.sha256[:12]
-        notes.append(f"tested {_day(run.finished_at)} as {build}, which is not the build that is here: it was {run.silence}")
+        notes.append(
+            f"tested {_day(run.finished_at)} as {build}, which is not the build that is here: it was {run.silence}"
+        )
     notes += _notes(tool, settings)
     return Audited(
         id=tool.id, name=tool.name, kind=tool.kind, version=found.version, found_by=found.by, running=found.running,
@@ -129,7 +131,7 @@ def _stranger(name: str, runs: list) -> Audited:
         id=name, name=name, kind="app", version=newest.identity.version, network=network, leave=leave,
         price=Verdict(why="it is in no table; add it to tools/*.toml beside your config.toml"), cost=Cost(),
         hosts_seen=sorted({host for one in runs for host in one.hosts}), found_by=["a run in the honeypot"],
-        notes=[f"build {newest.identity.sha256[:12]} of {_day(newest.finished_at)}; whether it is still here was not looked at"],
+        notes=[f"build {newest.identity.sha256[:12]} of {_day(newest.finished_at)}; is it still here?"],
     )  # fmt: skip
 
 
@@ -182,8 +184,14 @@ def to_markdown(report: Report) -> str:
 
 
 def _details(tool: Audited) -> Iterable[tuple[str, str]]:
-    for label, verdict in (("network down", tool.network), ("price x10", tool.price), ("data may not leave", tool.leave)):
-        known = f"{verdict.evidence}{' ' + verdict.date if verdict.date else ''}" if verdict.evidence != "unknown" else ""
+    for label, verdict in (
+        ("network down", tool.network),
+        ("price x10", tool.price),
+        ("data may not leave", tool.leave),
+    ):
+        known = (
+            f"{verdict.evidence}{' ' + verdict.date if verdict.date else ''}" if verdict.evidence != "unknown" else ""
+        )
         yield label, f"{verdict.answer}{f' ({known})' if known else ''}. {verdict.why}"
         if verdict.evidence == "declared" and verdict.source:
             trust = f" (confidence {verdict.confidence})" if verdict.confidence else ""

@@ -31,7 +31,7 @@ Worked = Literal["yes", "no", "unclear"]
 
 
 class RunReport(msgspec.Struct, kw_only=True):
-    """The evidence of one run. No text in it comes from the tool's output, its arguments' values or its files' contents."""
+    """The evidence of one run. No text in it is of the tool's output, of its arguments or of its files."""
 
     schema: str = SCHEMA
     tool: str  # an id of the catalog, or the program's name
@@ -80,7 +80,13 @@ def run(command: list[str], tool: str, identity: Identity, words: str, screen: t
         outcome = _in_cage(order, screen)
     finally:
         writes.discard(aside)
-    base = {"tool": tool, "identity": identity, "words": words, "finished_at": time.time(), "terminal": screen.is_terminal}
+    base = {
+        "tool": tool,
+        "identity": identity,
+        "words": words,
+        "finished_at": time.time(),
+        "terminal": screen.is_terminal,
+    }
     if isinstance(outcome, str):
         return RunReport(**base, seconds=0, silence="not proven", why=outcome, started=False, files_kept=allow_files)
     return conclude(outcome, screen, base, allow_files)
@@ -126,8 +132,9 @@ def _worked(report: RunReport) -> tuple[Worked, str]:
         return "no", "it did not start"
     if report.exit_code is not None:
         return ("yes" if report.exit_code == 0 else "no"), f"its exit code was {report.exit_code}"
-    wrote = f"it wrote {report.output_bytes} bytes, the last at {report.output_until_s:.0f} s" if report.output_bytes else \
-        "it wrote nothing"  # fmt: skip
+    wrote = "it wrote nothing"
+    if report.output_bytes:
+        wrote = f"it wrote {report.output_bytes} bytes, the last at {report.output_until_s:.0f} s"
     return "unclear", f"it ran until it was ended at {report.seconds:.0f} s; {wrote}"
 
 
@@ -136,7 +143,7 @@ def _ports(outcome: cage.Outcome, reach: str) -> list[int]:
 
 
 def _in_cage(order: cage.Order, screen: terminal.Screen) -> cage.Outcome | str:
-    """What the cage tells, or why it cannot. Signals that would end us end the tool; the report is written all the same."""
+    """What the cage tells, or why it cannot. Signals that would end us end the tool; the report is written."""
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
         process = subprocess.Popen([sys.executable, "-P", "-m", "assistant.audit.cage"], stdin=subprocess.PIPE,
                                    stdout=said, stderr=complained, pass_fds=(order.handle,),

@@ -1,4 +1,4 @@
-"""Which AI tools are on this machine: by names of files, folders, packages, extensions, processes and ports. Runs nothing.
+"""Which AI tools are on this machine: by names of files, packages, extensions, processes and ports. Runs nothing.
 
 Of a process only its program's name is read, of an environment only the names, of a package only name and version.
 """
@@ -6,8 +6,6 @@ Of a process only its program's name is read, of an environment only the names, 
 from __future__ import annotations
 
 import fnmatch
-import glob
-import json
 import os
 import re
 import shutil
@@ -20,6 +18,8 @@ from pathlib import Path
 from assistant.audit import processes as proc
 from assistant.audit import redact
 from assistant.audit.catalog import Tool
+from assistant.audit.identity import normal, package_version, version_beside
+from assistant.audit.places import matching, names
 
 Say = Callable[[str], None]
 NODE_FOLDERS = ("/usr/lib/node_modules", "/usr/local/lib/node_modules", "~/.npm-global/lib/node_modules",
@@ -36,8 +36,9 @@ EXTENSION_FOLDERS = ("~/.vscode/extensions", "~/.vscode-server/extensions", "~/.
                      "~/.vscode-insiders/extensions", "~/.cursor/extensions", "~/.windsurf/extensions")  # fmt: skip
 APP_FOLDERS = ("~/.local/share/applications", "/usr/share/applications", "/usr/local/share/applications",
                "/var/lib/flatpak/app", "~/.local/share/flatpak/app", "/snap")  # fmt: skip
-PROGRAM_FOLDERS = ("~/.local/bin", "~/bin", "~/.cargo/bin", "~/go/bin", "~/.bun/bin", "~/.deno/bin", "~/.npm-global/bin",
-                   "~/.opencode/bin", "~/.lmstudio/bin", "/usr/local/bin", "/opt/*/bin")  # fmt: skip
+PROGRAM_FOLDERS = ("~/.local/bin", "~/bin", "~/.cargo/bin", "~/go/bin", "~/.bun/bin", "~/.deno/bin",
+                   "~/.npm-global/bin", "~/.opencode/bin", "~/.lmstudio/bin",
+                   "/usr/local/bin", "/opt/*/bin")  # fmt: skip
 EXTENSION = re.compile(r"(.+?)-(\d[\w.]*)(?:-[\w-]+)?")
 
 
@@ -59,22 +60,17 @@ class Found:
         return bool(self.by)
 
 
-def installed_version(name: str) -> str:
-    """Of a Python distribution in one of the known environments, or a global package of npm."""
-    machine = Machine()
-    return machine.distributions.get(normal(name)) or machine.packages.get(name) or ""
-
-
 def scan(tools: Iterable[Tool], environment: Iterable[str], say: Say = lambda _line: None) -> list[Found]:
     """The tools that are here. environment: names of variables."""
-    machine, names = Machine(), list(environment)
-    say(f"looked at {len(machine.distributions)} Python distributions, {len(machine.packages)} packages of npm, "
-        f"{len(machine.extensions)} extensions, {len(machine.running)} processes, {len(machine.ports)} ports")  # fmt: skip
-    found = [one for tool in tools if (one := _look(tool, machine, names)).is_here]
+    machine, variables = Machine(), list(environment)
+    say(f"looked at {len(machine.distributions)} distributions, {len(machine.packages)} npm packages, "
+        f"{len(machine.extensions)} extensions, {len(machine.running)} programs that run, "
+        f"{len(machine.ports)} ports")  # fmt: skip
+    found = [one for tool in tools if (one := _look(tool, machine, variables)).is_here]
     return sorted(found, key=lambda one: one.tool.id)
 
 
-def _look(tool: Tool, machine: Machine, names: list[str]) -> Found:
+def _look(tool: Tool, machine: Machine, variables: list[str]) -> Found:
     one = Found(tool)
     for name in tool.distributions:
         if (version := machine.distributions.get(normal(name))) is not None:
@@ -92,8 +88,10 @@ def _look(tool: Tool, machine: Machine, names: list[str]) -> Found:
         if program := machine.program(name):
             one.by.append(f"program {name}")
             one.program = one.program or program
+    if one.program:  # what is called counts, and not what lies elsewhere
+        one.version = version_beside(one.program, tool) or one.version
     one.by += [f"application {name}" for name in tool.apps if name.lower() in machine.apps]
-    one.by += [f"folder or file {path}" for path in tool.paths if glob.glob(str(Path(path).expanduser()))]
+    one.by += [f"folder or file {path}" for path in tool.paths if matching(path)]
     if running := sorted(set(tool.processes) & machine.running):
         one.running = True
         one.by.append(f"process {running[0]}")
@@ -102,13 +100,10 @@ def _look(tool: Tool, machine: Machine, names: list[str]) -> Found:
         if port in machine.ports and (one.by or machine.ports[port] in tool.processes):
             one.ports.append(port)
             one.by.append(f"port {port} is open")
-    one.variables = sorted(name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in tool.env))
+    one.variables = sorted(
+        name for name in variables if any(fnmatch.fnmatchcase(name, pattern) for pattern in tool.env)
+    )
     return one
-
-
-def normal(name: str) -> str:
-    """PEP 503."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class Machine:
@@ -119,10 +114,10 @@ class Machine:
         here = [str(Path(p)) for p in sys.path if p.endswith("-packages")]
         for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
             if root := os.environ.get(variable):
-                here.append(f"{glob.escape(root)}/lib/python3*/site-packages")
+                here.append(f"{root}/lib/python3*/site-packages")
         found = {}
         for folder in _folders([*PYTHON_FOLDERS, *here]):
-            for entry in _names(folder):
+            for entry in names(folder):
                 stem = entry.removesuffix(".dist-info")
                 if stem != entry and "-" in stem:
                     name, _, version = stem.partition("-")
@@ -133,20 +128,20 @@ class Machine:
     def packages(self) -> dict[str, str]:
         found = {}
         for folder in _folders(NODE_FOLDERS):
-            for entry in _names(folder):
-                for name in [f"{entry}/{inner}" for inner in _names(folder / entry)] if entry[:1] == "@" else [entry]:
-                    found.setdefault(name, _package_version(folder / name))
+            for entry in names(folder):
+                for name in [f"{entry}/{inner}" for inner in names(folder / entry)] if entry[:1] == "@" else [entry]:
+                    found.setdefault(name, package_version(folder / name))
         return found
 
     @cached_property
     def extensions(self) -> dict[str, str]:
-        entries = (EXTENSION.fullmatch(entry) for folder in _folders(EXTENSION_FOLDERS) for entry in _names(folder))
+        entries = (EXTENSION.fullmatch(entry) for folder in _folders(EXTENSION_FOLDERS) for entry in names(folder))
         return {entry[1].lower(): redact.version(entry[2]) for entry in entries if entry}
 
     @cached_property
     def apps(self) -> set[str]:
-        names = {entry.removesuffix(".desktop") for folder in _folders(APP_FOLDERS) for entry in _names(folder)}
-        return {name.lower() for name in names}
+        found = {entry.removesuffix(".desktop") for folder in _folders(APP_FOLDERS) for entry in names(folder)}
+        return {name.lower() for name in found}
 
     @cached_property
     def running(self) -> set[str]:
@@ -192,20 +187,4 @@ class Machine:
 
 
 def _folders(patterns: Iterable[str]) -> list[Path]:
-    paths = [path for pattern in patterns for path in sorted(glob.glob(str(Path(pattern).expanduser())))]
-    return list(dict.fromkeys(Path(path) for path in paths))
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 (names are all that is wanted)
-    except OSError:
-        return []
-
-
-def _package_version(folder: Path) -> str:
-    try:
-        version = json.loads((folder / "package.json").read_bytes()).get("version", "")
-    except (OSError, ValueError, AttributeError):
-        return ""
-    return redact.version(version) if isinstance(version, str) else ""
+    return list(dict.fromkeys(path for pattern in patterns for path in matching(pattern)))

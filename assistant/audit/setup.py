@@ -1,26 +1,27 @@
-"""What a tool is set up to talk to: names of variables, and the allowed keys of its configuration files. Never a secret.
+"""What a tool is set up to talk to: names of variables, allowed keys of its configuration files. Never a secret.
 
 The files are not parsed: a search for the allowed keys, and only for values that look like the name of a model or
-the address of a server, finds them in JSON, TOML, YAML and shell alike, and cannot fail with an error that quotes the file.
+the address of a server, finds them in JSON, TOML, YAML and shell alike, and has no error that could quote the file.
 """
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from assistant.audit.catalog import Tool
+from assistant.audit.places import matching
 from assistant.audit.redact import MASK, PLAIN, endpoint, variable
 
 LARGEST_B = 2_000_000
-PROFILES = ("~/.profile", "~/.bash_profile", "~/.bashrc", "~/.zshenv", "~/.zprofile", "~/.zshrc", "~/.config/fish/config.fish",
-            "~/.config/environment.d/*.conf", "~/.env", "./.env", "./.envrc")  # fmt: skip
-VENDORS = ("OPENAI", "ANTHROPIC", "CLAUDE", "GEMINI", "GOOGLE_AI", "GOOGLE_GENAI", "MISTRAL", "CODESTRAL", "GROQ", "COHERE",
-           "CO", "HF", "HUGGINGFACE", "HUGGING_FACE", "HUGGINGFACEHUB", "REPLICATE", "OPENROUTER", "TOGETHER", "FIREWORKS",
-           "DEEPSEEK", "XAI", "PERPLEXITY", "AZURE_OPENAI", "COPILOT", "CURSOR", "ELEVENLABS", "ELEVEN", "DEEPGRAM",
+PROFILES = ("~/.profile", "~/.bash_profile", "~/.bashrc", "~/.zshenv", "~/.zprofile", "~/.zshrc",
+            "~/.config/fish/config.fish", "~/.config/environment.d/*.conf", "~/.env", "./.env", "./.envrc")  # fmt: skip
+VENDORS = ("OPENAI", "ANTHROPIC", "CLAUDE", "GEMINI", "GOOGLE_AI", "GOOGLE_GENAI", "MISTRAL", "CODESTRAL", "GROQ",
+           "COHERE", "CO", "HF", "HUGGINGFACE", "HUGGING_FACE", "HUGGINGFACEHUB", "REPLICATE",
+           "OPENROUTER", "TOGETHER", "FIREWORKS", "DEEPSEEK", "XAI", "PERPLEXITY",
+           "AZURE_OPENAI", "COPILOT", "CURSOR", "ELEVENLABS", "ELEVEN", "DEEPGRAM",
            "ASSEMBLYAI", "STABILITY", "LMSTUDIO", "LM", "LITELLM", "CEREBRAS", "NVIDIA", "VOYAGE", "JINA", "LANGSMITH",
            "LANGCHAIN", "OLLAMA", "LLM", "WANDB", "TAVILY", "DASHSCOPE", "MOONSHOT", "ZAI", "AI")  # fmt: skip
 _NAME = re.compile(r"^\s*(?:export\s+|setenv\s+|set\s+(?:-\S+\s+)*)?([A-Z][A-Z0-9_]{1,59})(?==|\s)", re.MULTILINE)
@@ -46,7 +47,9 @@ def variables(names: Iterable[str]) -> list[str]:
 def is_of_ai(name: str) -> bool:
     if name.startswith("OLLAMA_") or name.endswith("_API_KEY"):
         return True
-    stem = next((name.removesuffix(end) for end in ("_BASE_URL", "_API_BASE", "_TOKEN", "_HOST") if name.endswith(end)), None)
+    stem = next(
+        (name.removesuffix(end) for end in ("_BASE_URL", "_API_BASE", "_TOKEN", "_HOST") if name.endswith(end)), None
+    )
     return stem is not None and any(stem == vendor or stem.startswith(vendor + "_") for vendor in VENDORS)
 
 
@@ -54,8 +57,8 @@ def profile_variables() -> dict[str, list[str]]:
     """Names by file, of the shell's profiles and of .env. Only at the person's wish."""
     found = {}
     for pattern in PROFILES:
-        for path in sorted(glob.glob(str(Path(pattern).expanduser()))):
-            text = _text(Path(path))
+        for path in matching(pattern):
+            text = _text(path)
             if text and (names := variables(_NAME.findall(text))):
                 found[pattern] = names
     return found
@@ -64,8 +67,8 @@ def profile_variables() -> dict[str, list[str]]:
 def read(tool: Tool) -> Settings:
     found = Settings()
     for config in tool.configs:
-        for path in sorted(glob.glob(str(Path(config.path).expanduser()))):
-            if (text := _text(Path(path))) is None:
+        for path in matching(config.path):
+            if (text := _text(path)) is None:
                 found.unreadable.append(config.path)
                 continue
             found.files.append(config.path)

@@ -1,4 +1,4 @@
-"""The terminal of an audited tool: the person's own, passed through; or a script's lines; or none. Counts what is written."""
+"""The terminal of an audited tool: the person's own, or a script's lines, or none. Counts what is written."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Tokens that other tools have used, from the logs that they keep here: numbers, model and day, and nothing else of a log.
+"""Tokens that other tools have used, from the logs that they keep here: numbers, model, day, and nothing else.
 
 The decoders name the fields that they read; whatever else a line holds is skipped without being kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -51,10 +52,8 @@ def read(reader: str, today: datetime.date | None = None) -> list[Tokens]:
         return []
     since = (today or datetime.datetime.now(datetime.UTC).date()) - datetime.timedelta(days=DAYS)
     tally = Tally()
-    try:
+    with contextlib.suppress(OSError, sqlite3.Error):
         READERS[reader](tally, since)
-    except (OSError, sqlite3.Error):
-        pass
     return sorted(tally.values(), key=lambda t: -(t.input + t.output))
 
 
@@ -66,7 +65,9 @@ def _llm(tally: Tally, since: datetime.date) -> None:
     if not file.exists():
         return
     with sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=2) as db:
-        rows = db.execute("SELECT model, input_tokens, output_tokens FROM responses WHERE datetime_utc >= ?", [f"{since}"])
+        rows = db.execute(
+            "SELECT model, input_tokens, output_tokens FROM responses WHERE datetime_utc >= ?", [f"{since}"]
+        )
         for model, read_, written in rows:
             tally.add(str(model), read_ or 0, written or 0)
 
@@ -100,7 +101,9 @@ def _claude(tally: Tally, since: datetime.date) -> None:
             latest[message.id or str(len(latest))] = message
     for message in latest.values():
         u = message.usage
-        tally.add(message.model, u.input_tokens + u.cache_creation_input_tokens, u.output_tokens, u.cache_read_input_tokens)
+        tally.add(
+            message.model, u.input_tokens + u.cache_creation_input_tokens, u.output_tokens, u.cache_read_input_tokens
+        )
 
 
 # --- Codex: rollout files; sums so far in events of the type token_count ---

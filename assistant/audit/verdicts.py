@@ -1,4 +1,4 @@
-"""Three verdicts on a tool, each from its best evidence: tested in the honeypot, else declared by its documentation, else unknown."""
+"""Three verdicts on a tool, each from its best evidence: tested in the honeypot, else declared, else unknown."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def tested(run: RunReport) -> tuple[Verdict, Verdict]:
         network, said = "partly", f"needs a local server: port {ports}; {said}"
     if run.silence == "called":
         leave: Answer = "partly" if run.worked != "no" else "no"
-        kept = {"yes": "it worked behind the wall", "unclear": "it ran on behind the wall", "no": "and did not work"}[run.worked]
+        kept = {"yes": "it worked behind the wall", "unclear": "it ran on behind the wall", "no": "and did not work"}[
+            run.worked
+        ]
         why = f"it tried to reach {few(run.hosts)}; {kept}{short}"
     elif waits:
         leave, why = "partly", f"it called port {ports} of this machine only; {LOOPBACK_NOTE}"

@@ -156,7 +156,12 @@ class Honeypot:
                 self._on_packet(parse(frame))
 
     def _on_packet(self, packet: Packet | None) -> None:
-        if packet is None or packet.answers in self.attempts or {packet.answers, packet.flow} & self._past:
+        if packet is None:
+            return
+        if packet.answers in self.attempts:
+            self.answered(packet)
+            return
+        if {packet.answers, packet.flow} & self._past:
             return
         attempt = self.attempts.get(packet.flow)
         if attempt is None:
@@ -175,6 +180,9 @@ class Honeypot:
             protocol=packet.protocol, address=packet.address, port=packet.port,
             name=self.name_of(packet.address),
         )  # fmt: skip
+
+    def answered(self, packet: Packet) -> None:
+        """To a conversation that was begun; by our sinks, or by somebody else in here."""
 
     def name_of(self, address: str) -> str:
         """The name that was answered with this address."""
@@ -230,7 +238,9 @@ def owner_of(protocol: str, port: int) -> int | None:
 
 def _words(process: int) -> str:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")[:120].strip()
+        return (
+            Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")[:120].strip()
+        )
     except OSError:
         return ""
 

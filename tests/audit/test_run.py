@@ -1,4 +1,4 @@
-"""Any tool in the honeypot: who calls is caught however it calls, who does not is not accused, and nothing is left running."""
+"""Any tool in the honeypot: who calls is caught, who does not is not accused, and nothing is left running."""
 
 from __future__ import annotations
 
@@ -68,6 +68,11 @@ sys.stdout.write("\\x1b[?1049h\\x1b[?25l\\x1b[?1000;1006h"); sys.stdout.flush()
 print("said", input().upper())
 os.kill(os.getpid(), 9)
 """
+TYPIST = """
+import sys
+print(sys.stdin.isatty(), flush=True)
+sys.exit([input(), input()] != ["first", "second"])
+"""
 DELAYED = """
 import subprocess, sys, time
 subprocess.run([sys.executable, "-c",
@@ -93,8 +98,16 @@ def run(home: Path, *words: str, **more: str) -> Done:
     home.mkdir(parents=True, exist_ok=True)
     env = os.environ | {"HOME": str(home), "ASSISTANT_HOME": str(home / "assistant"), "CI": "true", **more}
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-P", "-m", "assistant", "audit", "run", *words], env=env, cwd=home, text=True,
-                          capture_output=True, stdin=subprocess.DEVNULL, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "assistant", "audit", "run", *words],
+        env=env,
+        cwd=home,
+        text=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
     if done.returncode == honeypot.EXIT_UNAVAILABLE:
         pytest.skip(f"AUDIT RUN NOT CHECKED: {done.stdout}{done.stderr}")
     return Done(done.returncode, done.stdout, done.stderr, home, time.monotonic() - started)
@@ -107,8 +120,14 @@ def in_terminal(home: Path, code: str) -> tuple[int, str, bool]:
     before = termios.tcgetattr(theirs)
     termios.tcsetwinsize(theirs, (30, 97))
     env = os.environ | {"HOME": str(home), "ASSISTANT_HOME": str(home / "assistant")}
-    process = subprocess.Popen([sys.executable, "-P", "-m", "assistant", "audit", "run", "--", sys.executable, "-c", code],
-                               stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=home)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "assistant", "audit", "run", "--", sys.executable, "-c", code],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=env,
+        cwd=home,
+    )
     said, typed, until_s = b"", [(b"terminal", b"hello\r"), (b"do its work", b"y\n")], time.monotonic() + 60
     while time.monotonic() < until_s and (process.poll() is None or select.select([ours], [], [], 0.1)[0]):
         if select.select([ours], [], [], 0.1)[0]:
@@ -127,7 +146,9 @@ def done(tmp_path_factory):
     home = tmp_path_factory.mktemp("homes")
     python = ["--", sys.executable, "-c"]
     with ThreadPoolExecutor(4) as pool:
-        speaker = pool.submit(run, home / "a", "--json", "--for", "3", *python, SPEAKER, "--token", KEY, PLANTED_API_KEY=KEY)
+        speaker = pool.submit(
+            run, home / "a", "--json", "--for", "3", *python, SPEAKER, "--token", KEY, PLANTED_API_KEY=KEY
+        )
         hermit = pool.submit(run, home / "b", "--json", *python, HERMIT)
         screen = pool.submit(in_terminal, home / "c", SCREEN)
         return {"speaker": speaker.result(), "hermit": hermit.result(), "screen": screen.result(), "home": home}
@@ -138,8 +159,15 @@ def test_who_calls_is_caught_however_it_calls(done):
     assert done["speaker"].code == 1
     assert report["silence"] == "called"
     hosts = set(report["hosts"])
-    assert {"only-asked.example", "203.0.113.5:5005", "[2001:db8::5]:5006", "192.168.7.7:5007", "203.0.113.8:5008",
-            "telemetry.example", "203.0.113.9:5009"} <= hosts  # fmt: skip
+    assert {
+        "only-asked.example",
+        "203.0.113.5:5005",
+        "[2001:db8::5]:5006",
+        "192.168.7.7:5007",
+        "203.0.113.8:5008",
+        "telemetry.example",
+        "203.0.113.9:5009",
+    } <= hosts
     assert any(call["sni"] == "telemetry.example" and call["bytes"] > 200 for call in report["calls"])
     assert next(call for call in report["calls"] if call["port"] == 5007)["reach"] == "lan"
     assert next(call for call in report["calls"] if call["port"] == 5005)["bytes"] == 50
@@ -221,7 +249,8 @@ def refuse(hidden=()):
     raise PermissionError(1, "Operation not permitted")
 namespace.enter = refuse
 cage.start = lambda order: sys.exit("it was run")
-order = b'{"command":["true"],"handle":1,"terminal":false,"seconds":1,"linger_s":1,"guarded":[],"aside":"/x","secrets":[]}'
+order = b'{"command":["true"],"handle":1,"terminal":false,"seconds":1,\
+"linger_s":1,"guarded":[],"aside":"","secrets":[]}'
 sys.stdin = io.TextIOWrapper(io.BytesIO(order))
 sys.exit(cage.main())
 """
@@ -242,8 +271,7 @@ def test_a_late_call_of_a_child_is_caught(tmp_path):
 def test_a_script_types_into_its_terminal(tmp_path):
     script = tmp_path / "lines"
     script.write_text("first\nsecond\n")
-    code = "import sys\nprint(sys.stdin.isatty(), flush=True)\nwords = [input(), input()]\nprint(words)\nsys.exit(words != ['first', 'second'])"
-    done = run(tmp_path / "home", "--json", "--show", "--input", str(script), "--", sys.executable, "-c", code)
+    done = run(tmp_path / "home", "--json", "--show", "--input", str(script), "--", sys.executable, "-c", TYPIST)
     assert done.code == 0, done.out
     assert done.report["exit_code"] == 0, done.err
     assert "True" in done.err
@@ -264,8 +292,19 @@ def test_onnxruntime_that_calls_is_caught(tmp_path):
     if not folder:
         pytest.skip("NOT CHECKED: onnxruntime 1.31.1 could not be had")
     drop = {"ORT_DISABLE_TELEMETRY": "0", "PYTHONPATH": folder}
-    done = run(tmp_path, "--json", "--as", "onnxruntime", "--for", "40", "--", sys.executable, "-c",
-               "import os; del os.environ['ORT_DISABLE_TELEMETRY']; import onnxruntime, time; time.sleep(60)", **drop)  # fmt: skip
+    done = run(
+        tmp_path,
+        "--json",
+        "--as",
+        "onnxruntime",
+        "--for",
+        "40",
+        "--",
+        sys.executable,
+        "-c",
+        "import os; del os.environ['ORT_DISABLE_TELEMETRY']; import onnxruntime, time; time.sleep(60)",
+        **drop,
+    )
     print(done.out)
     assert done.code == 1
     assert any("microsoft" in host for host in done.report["hosts"])

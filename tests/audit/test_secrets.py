@@ -1,4 +1,4 @@
-"""No value of a secret is ever told: planted everywhere, found nowhere, in no form of output and with no kind of damage."""
+"""No value of a secret is ever told: planted everywhere, found nowhere, in no form and with no kind of damage."""
 
 from __future__ import annotations
 
@@ -59,28 +59,49 @@ models:
         ".continue/config.json": '{"models": [{"apiKey": "' + PLANTED["config"] + '", "apiBase": "' + URL + '"',  # torn
         ".codex/config.toml": f'model = "gpt-5"\napi_key = "{PLANTED["config"]}"\nbase_url = "{URL}"\n[broken',
         ".codex/auth.json": json.dumps({"OPENAI_API_KEY": PLANTED["config"]}),
-        ".claude/settings.json": json.dumps({"model": "opus", "env": {"ANTHROPIC_BASE_URL": URL, "K": PLANTED["config"]}}),
-        ".claude/projects/p/a.jsonl": "\n".join([
-            json.dumps({"timestamp": "2099-01-01", "message": {"model": "claude-opus-5", "content": PLANTED["log"], "id": "1",
-                                                              "usage": {"input_tokens": 1000, "output_tokens": 10}}}),
-            json.dumps({"timestamp": "2099-01-01", "message": {"model": PLANTED["log"], "id": "2", "usage": {"input_tokens": 5}}}),
-            '{"timestamp": "2099-01-01", "message": {"usage": {"input_tokens": "' + PLANTED["log"] + '"}}}',
-            '{"message": "' + PLANTED["log"],
-        ]),
+        ".claude/settings.json": json.dumps(
+            {"model": "opus", "env": {"ANTHROPIC_BASE_URL": URL, "K": PLANTED["config"]}}
+        ),
+        ".claude/projects/p/a.jsonl": "\n".join(
+            [
+                json.dumps(
+                    {
+                        "timestamp": "2099-01-01",
+                        "message": {
+                            "model": "claude-opus-5",
+                            "content": PLANTED["log"],
+                            "id": "1",
+                            "usage": {"input_tokens": 1000, "output_tokens": 10},
+                        },
+                    }
+                ),
+                json.dumps(
+                    {
+                        "timestamp": "2099-01-01",
+                        "message": {"model": PLANTED["log"], "id": "2", "usage": {"input_tokens": 5}},
+                    }
+                ),
+                '{"timestamp": "2099-01-01", "message": {"usage": {"input_tokens": "' + PLANTED["log"] + '"}}}',
+                '{"message": "' + PLANTED["log"],
+            ]
+        ),
         ".aider.conf.yml": f"model: sonnet\nopenai-api-key: {PLANTED['config']}\nopenai-api-base: {URL}\n",
-        ".config/aichat/config.yaml": f"model: openai:gpt-5\nclients:\n- type: openai\n  api_key: {PLANTED['config']}\n",
+        ".config/aichat/config.yaml": f"model: openai:gpt-5\nclients:\n- type: openai\n  api_key: {PLANTED['config']}",
         ".config/io.datasette.llm/keys.json": json.dumps({"openai": PLANTED["config"]}),
         ".gemini/settings.json": "\x00\xff" + PLANTED["config"],
         ".gemini/tmp/h/session-1.json": '{"messages": [{"tokens": {"input": "' + PLANTED["log"] + '"}}]}',
         f".ollama/{PLANTED['file']}": PLANTED["config"],
         f".vscode/extensions/github.copilot-1.2.3-{PLANTED['file']}/x": "",
         f".local/share/uv/tools/llm/lib/python3.12/site-packages/llm-0.30.{PLANTED['file']}.dist-info/METADATA": "",
-        ".npm-global/lib/node_modules/@openai/codex/package.json": json.dumps({"version": PLANTED["config"] + "/" + URL}),
-        ".bashrc": f"export OPENAI_API_KEY={PLANTED['dotenv']}\nexport {PLANTED['file'].upper()}_TOKEN=1\nalias k='{PLANTED['dotenv']}'\n",
+        ".npm-global/lib/node_modules/@openai/codex/package.json": json.dumps(
+            {"version": PLANTED["config"] + "/" + URL}
+        ),
+        ".bashrc": f"export OPENAI_API_KEY={PLANTED['dotenv']}\n"
+        f"export {PLANTED['file'].upper()}_TOKEN=1\nalias k='{PLANTED['dotenv']}'\n",
         ".env": f"GROQ_API_KEY={PLANTED['dotenv']}\nBROKEN {PLANTED['dotenv']}\n={PLANTED['dotenv']}\n",
         ".bash_history": f"curl -H 'Bearer {PLANTED['history']}' x\n",
         ".zsh_history": PLANTED["history"],
-    }  # fmt: skip
+    }
     for name, text in files.items():
         path = person / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,11 +133,19 @@ def test_what_may_be_told_is_told(full):
     """Or the test above would pass with an empty report."""
     report = json.loads(audit("--json", "--read-profiles").stdout)
     tools = {tool["id"]: tool for tool in report["tools"]}
-    assert {"continue", "codex", "claude-code", "aider", "aichat", "llm", "ollama", "copilot", "gemini-cli"} <= set(tools)
-    assert {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST", "HF_TOKEN", "MISTRAL_API_KEY"} <= set(report["variables"])
+    assert {"continue", "codex", "claude-code", "aider", "aichat", "llm", "ollama", "copilot", "gemini-cli"} <= set(
+        tools
+    )
+    assert {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_HOST", "HF_TOKEN", "MISTRAL_API_KEY"} <= set(
+        report["variables"]
+    )
     assert report["profile_variables"]["~/.bashrc"] == ["OPENAI_API_KEY"]
     assert "GROQ_API_KEY" in report["profile_variables"]["~/.env"]
-    assert set(tools["continue"]["hosts_configured"]) == {"proxy.example.com:8443", "localhost:11434", "***.example.com"}
+    assert set(tools["continue"]["hosts_configured"]) == {
+        "proxy.example.com:8443",
+        "localhost:11434",
+        "***.example.com",
+    }
     assert "qwen3:480b-cloud" in tools["continue"]["models_configured"]
     assert any("cloud model behind a local port" in note for note in tools["continue"]["notes"])
     assert tools["copilot"]["version"] == "1.2.3"
@@ -153,23 +182,37 @@ def test_masks(key):
     assert variable(value) is None
 
 
-@pytest.mark.parametrize("name", ["api.openai.com", "ec2-3-12-9-1.compute.amazonaws.com", "qwen3:480b-cloud", "python3 llm",
-                                  "mobile.events.data.microsoft.com", "~/.cache/Microsoft/DeveloperTools/.onnxruntime/deviceid",
-                                  "Meta-Llama-3.1-8B-Instruct-Q4_K_M", "api-inference.huggingface.co", "hf-mirror.com"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "api.openai.com",
+        "ec2-3-12-9-1.compute.amazonaws.com",
+        "qwen3:480b-cloud",
+        "python3 llm",
+        "mobile.events.data.microsoft.com",
+        "~/.cache/Microsoft/DeveloperTools/.onnxruntime/deviceid",
+        "Meta-Llama-3.1-8B-Instruct-Q4_K_M",
+        "api-inference.huggingface.co",
+        "hf-mirror.com",
+    ],
+)
 def test_masks_leave_names_alone(name):
     assert Redactor().clean(name) == name
 
 
-@pytest.mark.parametrize(("url", "shown"), [
-    (URL, "proxy.example.com:8443"),
-    ("http://localhost:11434/v1", "localhost:11434"),
-    ("127.0.0.1:8080", "127.0.0.1:8080"),
-    ("http://[::1]:1234/", "[::1]:1234"),
-    ("correcthorsebatterystaple", None),
-    ("https://exa mple", None),
-    ("http://host:port", None),
-    ("", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (URL, "proxy.example.com:8443"),
+        ("http://localhost:11434/v1", "localhost:11434"),
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("http://[::1]:1234/", "[::1]:1234"),
+        ("correcthorsebatterystaple", None),
+        ("https://exa mple", None),
+        ("http://host:port", None),
+        ("", None),
+    ],
+)
 def test_of_an_address_only_host_and_port(url, shown):
     assert endpoint(url) == shown
 
