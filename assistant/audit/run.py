@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from assistant import silence
 from assistant.audit import cage, terminal, writes
 from assistant.audit.cage import Call
 from assistant.audit.identity import Identity
@@ -117,14 +118,20 @@ def hosts(calls: list[Call]) -> list[str]:
 
 
 def folders() -> list[str]:
-    """Where nothing may change: the person's home, and the folder that the tool is run in."""
-    home, here = Path.home(), Path.cwd()
-    found = [home] if home.is_dir() and home != Path("/") else []
-    if os.access(here, os.W_OK) and here != Path("/") and not any(here.is_relative_to(folder) for folder in found):
-        found.append(here)
-    if len(found) > 1 and home.is_relative_to(here):
-        found.remove(home)
-    return [str(folder) for folder in found]
+    """Where nothing may change: the person's home, what was moved out of it, and the folder that it runs in."""
+    moved = [os.environ.get(f"XDG_{kind}_HOME", "") for kind in ("CONFIG", "DATA", "STATE", "CACHE")]
+    wanted = [Path.home(), Path.cwd(), *(Path(folder) for folder in moved if folder)]
+    usable = {folder for folder in wanted if folder.is_dir() and folder != Path("/") and os.access(folder, os.W_OK)}
+    return sorted(str(f) for f in usable if not any(f != other and f.is_relative_to(other) for other in usable))
+
+
+def environment() -> dict[str, str]:
+    """The person's own: without the switches that silence our libraries, as far as the person has not set them."""
+    given = dict(part.split(b"=", 1) for part in Path("/proc/self/environ").read_bytes().split(b"\0") if b"=" in part)
+    own = {os.fsdecode(name): os.fsdecode(value) for name, value in given.items()}
+    return {name: value for name, value in os.environ.items() if name not in silence.SWITCHES} | {
+        name: own[name] for name in silence.SWITCHES if name in own
+    }
 
 
 def _worked(report: RunReport) -> tuple[Worked, str]:
@@ -145,8 +152,8 @@ def _ports(outcome: cage.Outcome, reach: str) -> list[int]:
 def _in_cage(order: cage.Order, screen: terminal.Screen) -> cage.Outcome | str:
     """What the cage tells, or why it cannot. Signals that would end us end the tool; the report is written."""
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as complained:
-        process = subprocess.Popen([sys.executable, "-P", "-m", "assistant.audit.cage"], stdin=subprocess.PIPE,
-                                   stdout=said, stderr=complained, pass_fds=(order.handle,),
+        process = subprocess.Popen([sys.executable, "-P", "-m", "assistant.audit.cage"], env=environment(),
+                                   stdin=subprocess.PIPE, stdout=said, stderr=complained, pass_fds=(order.handle,),
                                    start_new_session=True)  # fmt: skip
         process.stdin.write(msgspec.json.encode(order))
         process.stdin.close()
