@@ -64,6 +64,7 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ports: list[int] = []
     env: list[str] = []  # names of variables; * at an end
     configs: list[ConfigFile] = []
+    model_files: list[str] = []  # whose folder's and own name are a model's name and tag
     usage: str = ""  # the reader of its log, see usage.py
     hosts: list[str] = []  # that its documentation names
     network: Said = Said(answer="unknown")

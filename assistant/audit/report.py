@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import textwrap
 import time
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ import msgspec
 from assistant.audit import charges, evidence, ours, scan, setup, usage
 from assistant.audit.catalog import MEANING, Tool, substitute
 from assistant.audit.charges import Cost, span
+from assistant.audit.run import environment as person_environment
 from assistant.audit.verdicts import Verdict, chosen, declared, few, tested
 
 SCHEMA = "assistant-audit/1"
@@ -65,12 +65,13 @@ def audit(tools: list[Tool], budget: float | None = None, read_profiles: bool = 
     table = prices.load()
     kept = evidence.runs()
     say(f"{sum(map(len, kept.values()))} runs in the honeypot are kept")
-    found = scan.scan(tools, os.environ, say)
+    names = person_environment().keys()
+    found = scan.scan(tools, names, say)
     audited = [_ourselves(budget), *(_one(one, kept.get(one.tool.id, []), table, budget) for one in found)]
     catalogued = {tool.id for tool in tools}
     audited += [_stranger(name, runs) for name, runs in sorted(kept.items()) if name not in catalogued]
     return Report(
-        made_at=time.time(), questions=MEANING, tools=audited, variables=setup.variables(os.environ),
+        made_at=time.time(), questions=MEANING, tools=audited, variables=setup.variables(names),
         profile_variables=setup.profile_variables() if read_profiles else {}, catalog=len(tools), budget=budget,
     )  # fmt: skip
 
@@ -115,7 +116,7 @@ def _notes(tool: Tool, settings: setup.Settings) -> list[str]:
         notes.append(f"its settings name {few(away)}: what is asked goes there")
     if settings.hosts and not away:
         notes.append(f"its settings name only this machine ({few(settings.hosts)}); what listens there may pass it on")
-    if cloud := [model for model in settings.models if model.endswith(("-cloud", ":cloud"))]:
+    if cloud := [model for model in settings.models if setup.is_cloud(model)]:
         notes.append(f"{few(cloud)}: a cloud model behind a local port; its prompts leave")
     if settings.unreadable:
         notes.append(f"could not be read: {few(settings.unreadable)}")
@@ -237,7 +238,8 @@ def _money(tool: Audited) -> str:
 
 def _wrapped(text: str, indent: str = "  ") -> list[str]:
     inner = indent + ("  " if indent else "")
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=inner, break_on_hyphens=False)
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=inner, break_on_hyphens=False,
+                         break_long_words=False)  # fmt: skip
 
 
 def _escaped(text: str) -> str:

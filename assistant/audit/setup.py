@@ -78,6 +78,9 @@ def read(tool: Tool) -> Settings:
                     found.hosts += [host for value in values if (host := endpoint(value))]
                 else:
                     found.models += [value for value in values if is_harmless(value)]
+    for path in (path for pattern in tool.model_files for path in matching(pattern)):
+        if is_harmless(name := f"{path.parent.name}:{path.name}") and is_cloud(name):
+            found.models.append(name)
     for name in ("files", "hosts", "models", "unreadable"):
         setattr(found, name, sorted(set(getattr(found, name))))
     return found
@@ -86,6 +89,11 @@ def read(tool: Tool) -> Settings:
 def is_harmless(value: str) -> bool:
     """The name of a model or a provider, and nothing that could be more."""
     return bool(_PLAIN_VALUE.fullmatch(value)) and "://" not in value and MASK not in PLAIN.clean(value)
+
+
+def is_cloud(model: str) -> bool:
+    """Ollama's way to say that a model is run by its maker: gpt-oss:120b-cloud, qwen3-coder:cloud."""
+    return model.endswith(("-cloud", ":cloud"))
 
 
 def is_local(host: str) -> bool:

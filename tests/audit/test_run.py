@@ -6,8 +6,10 @@ import json
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -71,6 +73,7 @@ os.kill(os.getpid(), 9)
 """
 TYPIST = """
 import sys
+import tempfile
 print(sys.stdin.isatty(), flush=True)
 sys.exit([input(), input()] != ["first", "second"])
 """
@@ -310,3 +313,25 @@ def test_onnxruntime_that_calls_is_caught(tmp_path):
     assert done.code == 1
     assert any("microsoft" in host for host in done.report["hosts"])
     assert done.report["files"], "it keeps a device id"
+
+
+@WHOLE
+@pytest.mark.skipif(os.geteuid() != 0, reason="whoever is no root has run all of the above without privileges")
+def test_without_privileges(request):
+    """As nobody, who may not bind a low port, mount, or look into the processes of others."""
+    python, nobody = request.getfixturevalue("installed"), "65534"
+    home = Path(tempfile.mkdtemp(prefix="ra-", dir="/tmp"))
+    os.chown(home, int(nobody), int(nobody))
+    drop = ["setpriv", f"--reuid={nobody}", f"--regid={nobody}", "--clear-groups", "env", "-i", f"HOME={home}"]
+    code = f"import socket; socket.socket(2, 2).sendto(b'x', ('203.0.113.5', 5005)); open('{home}/f', 'w')"
+    words = ["-P", "-m", "assistant", "audit", "run", "--json", "--", python, "-c", code]
+    done = subprocess.run([*drop, f"PATH={os.environ['PATH']}", python, *words], cwd=home, capture_output=True,
+                          text=True, check=False, timeout=100)  # fmt: skip
+    left = [file.name for file in home.iterdir()]
+    shutil.rmtree(home)
+    assert done.returncode == 1, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["hosts"] == ["203.0.113.5:5005"]
+    assert report["exit_code"] == 0
+    assert report["files"] == ["~/f"]
+    assert "f" not in left
