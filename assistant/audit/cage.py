@@ -215,9 +215,7 @@ def survivors(tool: subprocess.Popen) -> list[str]:
 
 def hidden() -> list[str]:
     """Places where another program of this machine could be asked to call."""
-    run = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    places = [*SERVICES, run if run.startswith("/run/user/") else f"/run/user/{os.getuid()}"]
-    return [place for place in places if Path(place).exists()]
+    return [place for place in (*SERVICES, f"/run/user/{os.getuid()}") if Path(place).exists()]
 
 
 if __name__ == "__main__":

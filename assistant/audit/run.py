@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from assistant import silence
+from assistant import paths, silence
 from assistant.audit import cage, terminal, writes
 from assistant.audit.cage import Call
 from assistant.audit.identity import Identity
@@ -119,8 +119,7 @@ def hosts(calls: list[Call]) -> list[str]:
 
 def folders() -> list[str]:
     """Where nothing may change: the person's home, what was moved out of it, and the folder that it runs in."""
-    moved = [os.environ.get(f"XDG_{kind}_HOME", "") for kind in ("CONFIG", "DATA", "STATE", "CACHE")]
-    wanted = [Path.home(), Path.cwd(), *(Path(folder) for folder in moved if folder)]
+    wanted = [Path.home(), Path.cwd(), *map(Path, paths.movers().values())]
     usable = {folder for folder in wanted if folder.is_dir() and folder != Path("/") and os.access(folder, os.W_OK)}
     return sorted(str(f) for f in usable if not any(f != other and f.is_relative_to(other) for other in usable))
 

@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from assistant import silence
+from assistant.audit import command
 from assistant.selftest import honeypot
 
 WHOLE = pytest.mark.skipif("WHOLE_SELFTEST" not in os.environ, reason="NOT CHECKED: set WHOLE_SELFTEST=1, as CI does")
@@ -237,11 +239,11 @@ def test_a_person_s_terminal_is_passed_on_and_given_back(done):
     assert "person" in report["worked_by"]
 
 
-def test_no_such_program(tmp_path):
-    done = run(tmp_path, "--", f"no-such-{KEY}")
-    assert done.code == 2
-    assert "no such program" in done.err
-    assert KEY not in done.err
+def test_no_such_program():
+    done = CliRunner().invoke(command.audit, ["run", "--", f"no-such-{KEY}"])
+    assert done.exception.exit_code == 2
+    assert "no such program" in str(done.exception)
+    assert KEY not in str(done.exception)
 
 
 def test_where_namespaces_are_forbidden_nothing_is_proven():
