@@ -16,6 +16,7 @@ import tty
 from pathlib import Path
 
 MODE = re.compile(rb"\x1b\[\?([\d;]+)([hl])")
+LONGEST_MODE = 40
 CURSOR = 25  # the one mode of a terminal that is on when nobody has asked
 QUIET_S, PATIENCE_S = 0.4, 5.0
 """A line of a script is typed when the tool has been quiet so long, or has not been for that long."""
@@ -31,6 +32,7 @@ class Screen:
         self.person, self.show = person, person[1] if person else show
         self.lines = None if script is None else [*(line + b"\r" for line in script.splitlines()), END]
         self.bytes, self.last_s = 0, 0.0
+        self._tail = b""
         self._modes: dict[int, bool] = {}
         self._typed_s = time.monotonic()
         self._before = termios.tcgetattr(person[0]) if person else None
@@ -80,7 +82,8 @@ class Screen:
             return False
         self.bytes += len(said)
         self.last_s = time.monotonic()
-        for numbers, which in MODE.findall(said):
+        self._tail = self._tail[-LONGEST_MODE:] + said  # a sequence may come in two pieces
+        for numbers, which in MODE.findall(self._tail):
             self._modes |= {int(n): which == b"h" for n in numbers.split(b";") if n}
         if self.show is not None:
             _write(self.show, said)

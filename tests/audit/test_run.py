@@ -25,6 +25,7 @@ from assistant.selftest import honeypot
 
 WHOLE = pytest.mark.skipif("WHOLE_SELFTEST" not in os.environ, reason="NOT CHECKED: set WHOLE_SELFTEST=1, as CI does")
 KEY = "sk-planted0secret0value42"
+NAP = f"987.{os.getpid()}"  # seconds that nobody else sleeps
 SPEAKER = f'''
 """Calls in every way at once, each at a place of its own; its own work goes well."""
 import ctypes, os, socket, ssl, subprocess, sys, time
@@ -50,7 +51,7 @@ if os.fork() == 0:
         time.sleep(0.3)
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"late", ("203.0.113.9", 5009))
         time.sleep(0.2)
-        os.execvp("sleep", ["sleep", "987.654"])
+        os.execvp("sleep", ["sleep", "{NAP}"])
     os._exit(0)
 os.wait()
 '''
@@ -68,7 +69,7 @@ sys.exit(3)
 """
 SCREEN = """
 import sys, os
-print("terminal", all(os.isatty(h) for h in (0, 1, 2)), os.get_terminal_size().columns)
+sys.stdout.write(f"terminal {all(os.isatty(h) for h in (0, 1, 2))} {os.get_terminal_size().columns} ready\\n")
 sys.stdout.write("\\x1b[?1049h\\x1b[?25l\\x1b[?1000;1006h"); sys.stdout.flush()
 print("said", input().upper())
 os.kill(os.getpid(), 9)
@@ -135,7 +136,7 @@ def in_terminal(home: Path, code: str) -> tuple[int, str, bool]:
         env=env,
         cwd=home,
     )
-    said, typed, until_s = b"", [(b"terminal", b"hello\r"), (b"do its work", b"y\n")], time.monotonic() + 60
+    said, typed, until_s = b"", [(b"ready", b"hello\r"), (b"do its work", b"y\n")], time.monotonic() + 60
     while time.monotonic() < until_s and (process.poll() is None or select.select([ours], [], [], 0.1)[0]):
         if select.select([ours], [], [], 0.1)[0]:
             said += os.read(ours, 65536)
@@ -193,7 +194,7 @@ def test_its_work_is_told_apart_from_its_calls(done):
 def test_nothing_is_left_running(done):
     assert any("sleep" in name for name in done["speaker"].report["left_behind"])
     commands = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
-    assert not [c for c in commands if b"987.654" in c]
+    assert not [c for c in commands if NAP.encode() in c]
 
 
 def test_no_key_is_told(done):
@@ -219,7 +220,6 @@ def test_loopback_is_told_apart_and_no_accusation(done):
 def test_what_it_writes_is_told_and_thrown_away(done):
     assert done["hermit"].report["files"] == ["~/notes.txt"]
     assert not (done["hermit"].home / "notes.txt").exists()
-    assert not list(Path("/tmp").glob("audit-*/*/upper/notes.txt"))
 
 
 def test_a_person_s_terminal_is_passed_on_and_given_back(done):
@@ -272,6 +272,32 @@ def test_a_late_call_of_a_child_is_caught(tmp_path):
     assert done.code == 1
     assert done.report["hosts"] == ["203.0.113.5:5005"]
     assert done.report["calls"][0]["at_s"] > 5
+
+
+@WHOLE
+def test_nothing_survives_our_own_end(tmp_path):
+    """Not even when we are killed, and the tool has moved a child into a session of its own."""
+    nap = f"986.{os.getpid()}"
+    words = ["audit", "run", "--", "sh", "-c", f"(setsid sleep {nap} &); exec sleep {nap}"]
+    ours = subprocess.Popen([sys.executable, "-P", "-m", "assistant", *words], cwd=tmp_path, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+
+    def asleep() -> int:
+        commands = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline") if p.exists()]
+        return sum(c.startswith(b"sleep\0" + nap.encode()) for c in commands)
+
+    def wait(number: int) -> bool:
+        until_s = time.monotonic() + 40
+        while asleep() != number and ours.poll() != honeypot.EXIT_UNAVAILABLE and time.monotonic() < until_s:
+            time.sleep(0.1)
+        return asleep() == number
+
+    started = wait(2)
+    ours.kill()
+    if ours.wait() == honeypot.EXIT_UNAVAILABLE:
+        pytest.skip("NOT CHECKED: no honeypot here")
+    assert started
+    assert wait(0)
 
 
 @WHOLE
