@@ -31,6 +31,7 @@ COMMANDS = {  # name -> where its click command is, and its line in --help (so t
     "wall": ("assistant.wall.command:command", "Show the memory wall of this and other machines."),
     "service": ("assistant.service.command:service", "Run the daemon as a systemd service."),
     "selftest": ("assistant.selftest.command:selftest", "Prove that it works without a network, and alone."),
+    "audit": ("assistant.audit.command:audit", "Ask three questions of the AI tools on this machine."),
     "cim": ("assistant.cim.commands:cim", "Ask the simulated compute-in-memory chips."),
 }
 

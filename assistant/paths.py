@@ -114,6 +114,11 @@ def selftests_dir() -> Path:
     return state_dir() / "selftest"
 
 
+def audits_dir() -> Path:
+    """What was seen of other tools in the honeypot."""
+    return state_dir() / "audit"
+
+
 def state_lock() -> Path:
     """Held by the one daemon of a state folder, whatever its socket: two would write one history."""
     return state_dir() / "daemon.lock"

@@ -91,7 +91,8 @@ EXIT_UNAVAILABLE = 69
 class Honeypot:
     """The listening side, inside of the namespace."""
 
-    def __init__(self) -> None:
+    def __init__(self, tcp_ports: tuple[int, ...] = TCP_SINKS) -> None:
+        self._tcp_ports = tcp_ports
         self.started_s = time.monotonic()
         self.attempts: dict[tuple, Attempt] = {}
         self._past: set[tuple] = set()  # flows of before the last take(): their last packets may come late
@@ -115,7 +116,7 @@ class Honeypot:
         dns.setsockopt(level, option, 1)  # so that the answer comes from the address that was asked
         dns.bind((everywhere, 53))
         self._selector.register(dns, selectors.EVENT_READ, self._on_question)
-        for port in TCP_SINKS:
+        for port in self._tcp_ports:
             sink = socket.socket(family, socket.SOCK_STREAM)
             if family == socket.AF_INET6:
                 sink.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -155,20 +156,37 @@ class Honeypot:
                 self._on_packet(parse(frame))
 
     def _on_packet(self, packet: Packet | None) -> None:
-        if packet is None or packet.answers in self.attempts or {packet.answers, packet.flow} & self._past:
+        if packet is None:
+            return
+        if packet.answers in self.attempts:
+            self.answered(packet)
+            return
+        if {packet.answers, packet.flow} & self._past:
             return
         attempt = self.attempts.get(packet.flow)
         if attempt is None:
-            attempt = self.attempts[packet.flow] = Attempt(
-                at_s=round(time.monotonic() - self.started_s, 3), process=_owner(packet.protocol, packet.source_port),
-                protocol=packet.protocol, address=packet.address, port=packet.port,
-                name=self._names.get(packet.address, ""),
-            )  # fmt: skip
+            attempt = self.attempts[packet.flow] = self.begin(packet)
         attempt.packets += 1
         attempt.bytes += len(packet.payload)
         if packet.port == 53 and packet.protocol == "udp":
             attempt.name = dns_question(packet.payload) or attempt.name
         attempt.sni = attempt.sni or server_name(packet.payload) or ""
+
+    def begin(self, packet: Packet) -> Attempt:
+        """What is known of a conversation from its first packet."""
+        owner = owner_of(packet.protocol, packet.source_port)
+        return Attempt(
+            at_s=round(time.monotonic() - self.started_s, 3), process=f"{_words(owner)} ({owner})" if owner else "",
+            protocol=packet.protocol, address=packet.address, port=packet.port,
+            name=self.name_of(packet.address),
+        )  # fmt: skip
+
+    def answered(self, packet: Packet) -> None:
+        """To a conversation that was begun; by our sinks, or by somebody else in here."""
+
+    def name_of(self, address: str) -> str:
+        """The name that was answered with this address."""
+        return self._names.get(address, "")
 
     def _on_question(self, dns: socket.socket) -> None:
         query, control, _flags, who = dns.recvmsg(4096, 256)
@@ -197,8 +215,8 @@ class Honeypot:
         caller.close()
 
 
-def _owner(protocol: str, port: int) -> str:
-    """Name and id of the process that has a socket with this local port."""
+def owner_of(protocol: str, port: int) -> int | None:
+    """Id of the process that has a socket with this local port; None if it is gone already."""
     inodes = set()
     for version in ("", "6"):
         try:
@@ -211,15 +229,23 @@ def _owner(protocol: str, port: int) -> str:
             continue
         try:
             held = {str(handle.readlink()) for handle in (process / "fd").iterdir()}
-            if held & {f"socket:[{inode}]" for inode in inodes}:
-                words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-                return f"{words[:120]} ({process.name})"
         except OSError:
             continue
-    return ""
+        if held & {f"socket:[{inode}]" for inode in inodes}:
+            return int(process.name)
+    return None
 
 
-def _fly(pot: Honeypot, kind: str, name: str) -> list[Attempt]:
+def _words(process: int) -> str:
+    try:
+        return (
+            Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")[:120].strip()
+        )
+    except OSError:
+        return ""
+
+
+def fly(pot: Honeypot, kind: str, name: str) -> list[Attempt]:
     bird = subprocess.Popen([sys.executable, "-P", "-m", "assistant.selftest.canary", kind, name],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     pot.listen(time.monotonic() + 10, bird)
@@ -228,8 +254,9 @@ def _fly(pot: Honeypot, kind: str, name: str) -> list[Attempt]:
     return pot.take()
 
 
-def _canaries(pot: Honeypot) -> dict[str, bool]:
-    python, native = _fly(pot, "python", canary.PYTHON), _fly(pot, "native", canary.NATIVE)
+def canaries(pot: Honeypot) -> dict[str, bool]:
+    """Let them fly; what was caught of them."""
+    python, native = fly(pot, "python", canary.PYTHON), fly(pot, "native", canary.NATIVE)
     caught = {
         "python datagram": any((a.address, a.port) == (canary.ADDRESS, canary.PORT) for a in python),
         "python look-up": any(a.name == canary.PYTHON for a in python),
@@ -252,7 +279,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"no network namespace of our own can be made here ({error.strerror or error})", file=sys.stderr)
         return EXIT_UNAVAILABLE
-    caught = _canaries(pot)
+    caught = canaries(pot)
     pot.started_s = time.monotonic()
     environment = {k: v for k, v in os.environ.items() if k != "CI"}
     with os.fdopen(os.memfd_create("output"), "w+b") as output:
@@ -269,7 +296,7 @@ def main(arguments: list[str]) -> int:
         took_s, attempts = time.monotonic() - pot.started_s, pot.take()
         output.seek(0)
         said = output.read().decode("utf-8", "replace")
-    caught["one more at the end"] = any(a.name == canary.AFTER for a in _fly(pot, "python", canary.AFTER))
+    caught["one more at the end"] = any(a.name == canary.AFTER for a in fly(pot, "python", canary.AFTER))
     hidden = [folder for folder in namespace.RESOLVERS if Path(folder).is_dir()]
     catch = Catch(canaries=caught, attempts=attempts, seconds=took_s, exit_code=exit_code, ci=environment.get("CI"),
                   hidden=hidden, output=said[-4000:])  # fmt: skip

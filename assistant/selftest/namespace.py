@@ -10,10 +10,11 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-MS_REC, MS_PRIVATE = 16384, 1 << 18
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 RTM_NEWROUTE, NLM_REQUEST_ACK_CREATE = 24, 0x1 | 0x4 | 0x400
 RT_TABLE_LOCAL, RTPROT_BOOT, SCOPE_HOST, RTN_LOCAL, RTA_OIF = 255, 3, 254, 2, 4
@@ -22,20 +23,33 @@ RESOLVERS = ("/run/systemd/resolve", "/run/nscd", "/run/dbus", "/run/avahi-daemo
 """Their sockets are files, so no network namespace hides them: who asks there is answered from outside of ours."""
 
 
-def enter() -> None:
-    """Move this process (of one thread) into its own namespaces; its user keeps its number. Raises OSError."""
+def enter(hidden: Iterable[str] = RESOLVERS) -> None:
+    """Move this process (of one thread) into its own namespaces; its user keeps its number. Raises OSError.
+
+    hidden: folders that look empty in there, and files that look like /dev/null.
+    """
     libc, uid, gid = ctypes.CDLL(None, use_errno=True), os.getuid(), os.getgid()
     _checked(libc.unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS), "unshare")
     for file, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
         Path("/proc/self", file).write_text(text)
-    _checked(libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None), "mount")
-    for folder in RESOLVERS:
-        if Path(folder).is_dir():
-            _checked(libc.mount(b"none", os.fsencode(folder), b"tmpfs", ctypes.c_ulong(0), None), f"hide {folder}")
+    mount("", "/", flags=MS_REC | MS_PRIVATE)
+    for path in hidden:
+        if Path(path).is_dir():
+            mount("tmpfs", path)
+        elif Path(path).exists():
+            mount("", path, source="/dev/null", flags=MS_BIND)
     _raise_loopback()
     _route_everything_here(socket.AF_INET)
     if Path("/proc/net/if_inet6").exists():
         _route_everything_here(socket.AF_INET6)
+
+
+def mount(kind: str, where: str, source: str = "none", flags: int = 0, options: str = "") -> None:
+    """mount(2), with its errors as OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    words = [os.fsencode(word) or None for word in (source, where, kind)]
+    done = libc.mount(*words, ctypes.c_ulong(flags), os.fsencode(options) or None)
+    _checked(done, f"mount on {where}")
 
 
 def _raise_loopback() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 IPV4, IPV6, ICMP, TCP, UDP, ICMP6 = 0x0800, 0x86DD, 1, 6, 17, 58
 NAMES = {ICMP: "icmp", TCP: "tcp", UDP: "udp", ICMP6: "icmp6"}
+SYN_ACK = 0x12
 ETHERNET = 14  # bytes; the loopback has such headers too
 
 
@@ -25,6 +26,7 @@ class Packet:
     address: str
     port: int
     payload: bytes
+    accepts: bool = False  # the answer of somebody who listens there (TCP's SYN and ACK)
 
     @property
     def flow(self) -> tuple[str, str, int, str, int]:
@@ -55,7 +57,8 @@ def parse(frame: bytes) -> Packet | None:
         return Packet(protocol, source, 0, address, 0, rest)
     source_port, port = struct.unpack_from("!HH", rest)
     payload = rest[8:] if number == UDP else rest[(rest[12] >> 4) * 4 :]
-    return Packet(protocol, source, source_port, address, port, payload)
+    accepts = number == TCP and rest[13] & SYN_ACK == SYN_ACK
+    return Packet(protocol, source, source_port, address, port, payload, accepts)
 
 
 def dns_question(message: bytes) -> str | None:
