@@ -22,6 +22,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 GRAMMAR_DIR = Path(__file__).parent / "grammar"
@@ -121,6 +122,7 @@ def split_alternatives(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
+@cache
 def count_expansions(template: str) -> int:
     """How many texts a template can become, slots counted as one; nested choices are summed."""
     text, counts = template, []
