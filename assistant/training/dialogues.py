@@ -35,8 +35,7 @@ FIX_SHARE = 0.3  # of the things told that are corrected right away
 UNKNOWN_SHARE = 0.12  # of the memory exchanges that ask for what was never told
 FACTS_DAMPING = 0.8  # a table of 300 rows is not asked 300 times as often as a single fact
 GRAVE = {
-    f"limits.{name}"
-    for name in ("crisis", "emergency", "harm", "harm_more", "violence", "abuse_of_user", "medical")
+    f"limits.{name}" for name in ("crisis", "emergency", "harm", "harm_more", "violence", "abuse_of_user", "medical")
 }
 GRAVE_WEIGHT = 6.0  # rare in a dialogue, and the worst to answer wrongly
 EXCHANGES_PER_DIALOGUE = [1, 1, 1, 2, 2, 2, 3, 3, 4]
@@ -209,10 +208,9 @@ class DialogueWriter:
                 if about in told or (about == "nothing" and told):
                     continue
                 told.add(about)
-            if file == MEMORY_FILE:
-                if block.pairs("later", "recall") and rng.random() < UNKNOWN_SHARE:
-                    turns += self.never_told(block)
-                    continue
+            if file == MEMORY_FILE and block.pairs("later", "recall") and rng.random() < UNKNOWN_SHARE:
+                turns += self.never_told(block)
+                continue
             exchange, later = self.exchange(block)
             turns += exchange
             pending += later
