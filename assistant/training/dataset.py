@@ -11,7 +11,7 @@ from assistant.errors import UsageError
 from assistant.evaluation.battery import ProbeFilter
 from assistant.evaluation.limits import out_of_scope_test
 from assistant.training import sources
-from assistant.training.dialogues import DialogueWriter
+from assistant.training.dialogues import GRAVE, DialogueWriter
 from assistant.training.documents import (
     CONTEXT,
     TURN_END,
@@ -116,7 +116,8 @@ def training_documents(grammar: Grammar, data: Path | None, seed: int, amounts: 
         yield feeling_document("written_feelings", *writer.feeling_sentence())
     for _ in range(amounts.written_feelings // 4):
         file = rng.choice(["smalltalk", "facts", "limits"])
-        turns, _ = writer.exchange(rng.choice(grammar.blocks[file]))
+        # Who asks for help in need, or is beaten, feels something: not a word of that is neutral.
+        turns, _ = writer.exchange(rng.choice([block for block in grammar.blocks[file] if block.name not in GRAVE]))
         yield feeling_document("written_feelings", turns[0][0], "neutral")
     if data is None:
         return

@@ -8,6 +8,7 @@ from assistant.training.noise import as_typed
 
 FEELINGS_FILE = "feelings"
 MEMORY_FILE = "memory"
+TALKS_FILE = "talks"
 SHARES = {  # of the exchanges; a file that is not named here gets nothing
     "smalltalk": 0.14,
     "self": 0.09,
@@ -16,7 +17,9 @@ SHARES = {  # of the exchanges; a file that is not named here gets nothing
     "limits": 0.13,
     MEMORY_FILE: 0.20,
     FEELINGS_FILE: 0.17,
+    TALKS_FILE: 0.07,
 }
+BARE_SHARE = 0.2  # of the feelings with causes: said without one
 MISREAD_SHARE = 0.04
 MISREAD = [
     "I'm not {heard}, I'm {meant}",
@@ -31,8 +34,10 @@ GOES_ON_SHARE = 0.2  # of the feelings: a second cause follows in a turn of its 
 FIX_SHARE = 0.3  # of the things told that are corrected right away
 UNKNOWN_SHARE = 0.12  # of the memory exchanges that ask for what was never told
 FACTS_DAMPING = 0.8  # a table of 300 rows is not asked 300 times as often as a single fact
-GRAVE = {f"limits.{name}" for name in ("crisis", "harm", "harm_more", "violence", "abuse_of_user", "medical")}
-GRAVE_WEIGHT = 4.0  # rare in a dialogue, and the worst to answer wrongly
+GRAVE = {
+    f"limits.{name}" for name in ("crisis", "emergency", "harm", "harm_more", "violence", "abuse_of_user", "medical")
+}
+GRAVE_WEIGHT = 6.0  # rare in a dialogue, and the worst to answer wrongly
 EXCHANGES_PER_DIALOGUE = [1, 1, 1, 2, 2, 2, 3, 3, 4]
 LABEL_QUESTIONS = [
     "How do I sound?",
@@ -89,11 +94,15 @@ class DialogueWriter:
         rng, bindings = self.rng, {}
         extra = self.extra_phrasings.get(block.name, [])
         recalls = block.pairs("later", "recall")
+        talk = block.pairs("turn", "back")
+        exact = bool(recalls) or (bool(talk) and any("{" in text for text in block.all("user")))
         if extra and not self.held_out and rng.random() < 0.4:
             user = as_typed(rng.choice(extra), rng)
         else:
-            user = self.user(block.all("user"), bindings, exact=bool(recalls))
+            user = self.user(block.all("user"), bindings, exact)
         turns = [(user, self.reply(block.all("reply"), bindings))]
+        # A talk is one dialogue from its first turn to its last; `next` lines may come in any order or not at all.
+        turns += [(self.user(said, bindings, exact), self.reply(back, bindings)) for said, back in talk]
         fixes = block.pairs("fix", "fixed")
         if fixes and rng.random() < FIX_SHARE:
             said, answered = rng.choice(fixes)
@@ -143,8 +152,11 @@ class DialogueWriter:
         """What somebody with this feeling says, and the answers to the cause in it; `frame`: only a cause, in `{}`."""
         rng = self.rng
         causes, cares = rng.choice(block.pairs("cause", "care") or [((), ())])
-        cause = rng.choice(phrasings(causes, self.held_out)) if causes else ""
-        said = frame.format("<cause>") or rng.choice(block.all("say" if cause else "bare"))
+        if causes and (frame or rng.random() >= BARE_SHARE):
+            cause = rng.choice(phrasings(causes, self.held_out))
+            said = frame.format("<cause>") or rng.choice(block.all("say"))
+        else:
+            cause, said = "", rng.choice(phrasings(block.all("bare"), self.held_out))
         said = self.grammar.expand(said, rng, bindings)
         has_cause = "<cause>" in said or "<Cause>" in said
         cause = self.grammar.expand(cause, rng, bindings)
@@ -190,15 +202,15 @@ class DialogueWriter:
             if file == FEELINGS_FILE:
                 turns += self.feeling(block)[0]
                 continue
-            if file == MEMORY_FILE:
-                about = block.all("about")[0]
+            about = next(iter(block.all("about")), "")
+            if about:
                 # The same thing told twice, or asked for when it was told, would contradict itself.
                 if about in told or (about == "nothing" and told):
                     continue
                 told.add(about)
-                if block.pairs("later", "recall") and rng.random() < UNKNOWN_SHARE:
-                    turns += self.never_told(block)
-                    continue
+            if file == MEMORY_FILE and block.pairs("later", "recall") and rng.random() < UNKNOWN_SHARE:
+                turns += self.never_told(block)
+                continue
             exchange, later = self.exchange(block)
             turns += exchange
             pending += later

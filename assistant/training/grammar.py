@@ -8,6 +8,8 @@ A grammar file holds blocks. A line that starts with a space continues the line 
     reply: A baby {animal} is called a {animal.1}.
     next: Thanks | Cool                  a follow-up of the user ...
     answer: You're welcome!              ... and what is answered to it
+    turn: And a baby cow?                the next turn of a dialogue told from its first turn to its last ...
+    back: A calf.                        ... and what is answered to it
 
 `|` separates alternatives, `(a|b|)` chooses inside one, `{table}` is a row's first field and `{table.1}` its second.
 A row is drawn once per exchange, so a slot keeps its value over turns; `{table2}` draws a second, other row. A row may
@@ -20,6 +22,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 GRAMMAR_DIR = Path(__file__).parent / "grammar"
@@ -119,6 +122,7 @@ def split_alternatives(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in parts if part.strip())
 
 
+@cache
 def count_expansions(template: str) -> int:
     """How many texts a template can become, slots counted as one; nested choices are summed."""
     text, counts = template, []

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from assistant.training.dialogues import SHARES, DialogueWriter
+from assistant.training.dialogues import SHARES, TALKS_FILE, DialogueWriter
 from assistant.training.grammar import Grammar, GrammarError, count_expansions, is_held_out, load_grammar, parse
 
-LEAST_PHRASINGS = 5  # of a block, its alternatives expanded; a single fact may have fewer
+LEAST_PHRASINGS = 5  # of a block, its alternatives expanded; a single fact or a talk may have fewer
 FACTS = "facts"
 CHEERFUL = re.compile(
     r"\b(great|wonderful|congrat\w*|yay|awesome|exciting|good to hear|lovely|amazing)\b", re.IGNORECASE
@@ -33,7 +33,7 @@ def rows_behind(grammar, text):
 
 
 def test_breadth(grammar):
-    intents = [block for file, block in blocks_of(grammar) if file != FACTS]
+    intents = [block for file, block in blocks_of(grammar) if file not in (FACTS, TALKS_FILE)]
     assert len(intents) >= 200
     assert len(grammar.blocks[FACTS]) >= 250
     written = sum(count_expansions(text) * rows_behind(grammar, text)
@@ -115,6 +115,29 @@ def test_a_thing_is_never_told_twice_nor_asked_as_unknown_when_told(grammar):
         if told:
             asked = [reply for user, reply in turns if re.fullmatch(r"what('s| is) my name\??", user, re.IGNORECASE)]
             assert not set(asked) & set(unknown)
+
+
+def test_a_talk_is_told_from_its_first_turn_to_its_last():
+    grammar = Grammar()
+    parse("@walk\nuser: Hi\nreply: Hello\nturn: One\nback: Two\nturn: Three\nback: Four\n", "talks", grammar)
+    writer = DialogueWriter(grammar, random.Random(0))
+    for _ in range(20):
+        turns, later = writer.exchange(grammar.blocks["talks"][0])
+        assert [answer for _, answer in turns] == ["Hello", "Two", "Four"]
+        assert not later
+
+
+def test_every_turn_of_a_talk_is_answered(grammar):
+    for block in grammar.blocks[TALKS_FILE]:
+        keys = [key for key, _ in block.lines if key != "about"]
+        assert keys == ["user", "reply", *["turn", "back"] * (len(keys) // 2 - 1)], block.name
+
+
+def test_a_feeling_is_also_said_without_its_cause(grammar):
+    writer = DialogueWriter(grammar, random.Random(0))
+    (block,) = [block for block in grammar.blocks["feelings"] if block.name == "feelings.nervous"]
+    said = [writer.feeling(block)[0][0][0].lower() for _ in range(2_000)]
+    assert any("butterflies" in text for text in said)
 
 
 def test_a_file_in_two_parts_is_one():
