@@ -92,7 +92,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Skills(msgspec.Struct, frozen=True, kw_only=True):
     """What code answers in chats, without the model."""
 
-    enabled: Annotated[bool, about("false: the model answers everything")] = True
+    enabled: Annotated[bool, about("false: the model answers everything but words of crisis")] = True
     off: Annotated[list[str], about("names of skills that stay silent; `assistant skills` lists them")] = []
     by_model: Annotated[
         bool, about("true: a model that was trained to call tools may call skills; each new chat reads them first")

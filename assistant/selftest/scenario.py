@@ -26,6 +26,7 @@ from assistant.selftest.report import Check
 
 SEED, TOKENS = 7, 32
 QUESTIONS = ("Hello! Who are you?", "What can you do for me?")
+SUM, RESULT = "What is 15 % of 80?", "12"
 SPOKEN = "What can you do for me today?"
 READY_S, STOP_S, AGAIN_S = 120.0, 40.0, 3.0
 
@@ -94,8 +95,8 @@ class _Daemon:
         return self.process.wait(STOP_S)
 
 
-async def _say(client: Client, chat_id: str, text: str, tokens: int = TOKENS) -> wire.Finished:
-    message = wire.SendMessage(content=text, seed=SEED, max_tokens=tokens, temperature=1.0, top_p=0.9)
+async def _say(client: Client, chat_id: str, text: str, tokens: int = TOKENS, skills: bool = False) -> wire.Finished:
+    message = wire.SendMessage(content=text, seed=SEED, max_tokens=tokens, temperature=1.0, top_p=0.9, skills=skills)
     async for event in client.stream_message(chat_id, message):
         match event:
             case wire.Finished():
@@ -120,6 +121,7 @@ class Scenario:
                 backends = self._start_backends()
             self._step("daemon starts", self._starts)
             self._step("chat", self._chats)
+            self._step("a skill answers", self._calculates)
             self._step("voice: said, heard, answered, said", self._speaks)
             self._step("state saved, daemon restarted, chat resumed", self._resumes)
             if not self.options.only_chat:
@@ -159,6 +161,11 @@ class Scenario:
         self._chat = self._daemon.call(lambda c: c.create_chat("self-test")).id
         return self._written(self._daemon.call(lambda c: _say(c, self._chat, QUESTIONS[0])))
 
+    def _calculates(self) -> Check:
+        message = self._daemon.call(lambda c: _say(c, self._chat, SUM, skills=True)).message
+        ok = message.skill is not None and RESULT in message.content
+        return Check(name="", ok=ok, detail="" if ok else f"the answer to {SUM!r} was {message.content!r}")
+
     def _resumes(self) -> Check:
         code = self._daemon.stop()
         self._daemon.start()
@@ -181,7 +188,7 @@ class Scenario:
         if said.returncode or heard.returncode:
             return Check(name="", ok=False, detail=(said.stderr + heard.stderr).strip()[-500:])
         chat = self._daemon.call(lambda c: c.create_chat("self-test by voice")).id
-        check = self._written(self._daemon.call(lambda c: _say(c, chat, heard.stdout.strip())))
+        check = self._written(self._daemon.call(lambda c: _say(c, chat, heard.stdout.strip(), skills=True)))
         spoken = self._daemon.run("assistant", "say", *loose, "--out", str(answered), check.text or "")
         # A small model mishears a word now and then; half of them right is no accident.
         words = set(SPOKEN.lower().strip("?").split())

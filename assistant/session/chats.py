@@ -76,8 +76,8 @@ class Chats:
     ):
         """`record` is awaited for each answer, however it ended; `status`: what skills may tell of what runs.
 
-        `skill_calls`: skills that the model may call where no grammar had an answer; `sensor`: what reads moods with the
-        model that runs now.
+        `skill_calls`: skills that the model may call where no grammar had an answer; `sensor`: what reads moods with
+        the model that runs now.
         """
         self._engine, self._history, self._checkpoints = engine, history, checkpoints
         self._speaker, self._sampling, self._record = speaker, sampling, record

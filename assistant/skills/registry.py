@@ -32,6 +32,8 @@ OURS = (
     ("dictionary", "assistant.skills.dictionary:Dictionary"),
     ("abilities", "assistant.skills.abilities:Abilities"),
 )  # name -> where; the strictest grammars first
+CARE, CARE_LIMIT_CHARS = OURS[0][0], 8000
+"""Speaks also where skills are switched off, unless it is named there; a letter may be longer than a request."""
 LAST = (("documents", "assistant.skills.documents:Documents"),)  # asked after the plug-ins
 REMINDERS = "reminders"
 PLUGIN_LIMIT_S = 1.0
@@ -82,7 +84,7 @@ class Registry:
                 raise ConfigError(f"there is no skill '{name}' as [skills] off says", where=paths.config_file(),
                                   hint=config.did_you_mean(name, names))  # fmt: skip
         for entry in self.entries:
-            if not settings.enabled:
+            if not settings.enabled and entry.name != CARE:
                 entry.why_off = entry.why_off or "[skills] enabled = false"
             elif entry.name in settings.off:
                 entry.why_off = entry.why_off or "named in [skills] off"
@@ -92,7 +94,7 @@ class Registry:
 
     def concerns(self, text: str) -> bool:
         """Whether asking is worth it at all."""
-        return 0 < len(text) <= TEXT_LIMIT_CHARS and any(not entry.why_off for entry in self.entries)
+        return bool(text) and any(_is_for(entry, text) for entry in self.entries)
 
     def answer(
         self,
@@ -112,7 +114,7 @@ class Registry:
         now, said = now or datetime.now(local_zone()), {answer.skill: answer for answer in before}
         with self._asking:
             for entry in self.entries:
-                if entry.why_off:
+                if not _is_for(entry, text):
                     continue
                 context = Context(now, self._root / entry.name, chat_id, said.get(entry.name), status)
                 if (answer := _asked(entry, text, context)) is not None:
@@ -161,6 +163,10 @@ class Registry:
 
     def is_on(self, name: str) -> bool:
         return any(entry.name == name and not entry.why_off for entry in self.entries)
+
+
+def _is_for(entry: Entry, text: str) -> bool:
+    return not entry.why_off and len(text) <= (CARE_LIMIT_CHARS if entry.name == CARE else TEXT_LIMIT_CHARS)
 
 
 def _asked(entry: Entry, text: str, context: Context) -> wire.SkillAnswer | None:

@@ -1,7 +1,7 @@
 """Text to speech by programs of their own: espeak-ng, and piper where it is installed.
 
 Both are started as processes with an argument list, and get the text on stdin: no shell, no option smuggled in by a
-text, nothing to read in a list of processes. piper is under the GPL-3, so we never import it (decision 023).
+text, nothing to read in a list of processes. piper is under the GPL-3, so we never import it (decision 022).
 """
 
 from __future__ import annotations

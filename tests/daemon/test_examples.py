@@ -13,8 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from assistant.cli import assistant
 from assistant.config import load
 from tests.daemon.conftest import Daemon
 
@@ -49,6 +51,17 @@ def test_console_examples(body, embedded):
         done = embedded.run(*shlex.split(line), cwd=embedded.home)
         assert done.returncode == 0, f"{line}: {done.stderr}"
         assert done.stdout.strip(), line
+
+
+@pytest.mark.parametrize("body", examples("sh"))
+def test_shell_examples_name_commands_and_options_that_are_there(body):
+    """They need a microphone, systemd or a file of the reader's, so they are only parsed."""
+    for line in re.findall(r"^assistant ([^#\n]+)", body, re.MULTILINE):
+        command, words = assistant, shlex.split(line)
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            _, command, words = command.resolve_command(click.Context(command), words)
+        context = click.Context(command, **command.context_settings)
+        command.make_parser(context).parse_args(words)  # raises NoSuchOption
 
 
 @pytest.mark.parametrize("body", examples("python"))

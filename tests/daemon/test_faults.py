@@ -81,7 +81,7 @@ def test_kill_9_at_random_points_loses_nothing_that_was_acknowledged(daemon):
 
 @needs_mount
 def test_a_full_disk_refuses_what_it_cannot_keep_and_takes_it_again_when_there_is_room(daemon):
-    start_inside(daemon, 'mount -t tmpfs -o size=400k,mode=700 none "$S"')
+    start_inside(daemon, 'mount -t tmpfs -o size=1m,mode=700 none "$S"')
     daemon.wait_ready()
     ballast = ballast_of(daemon)
     with daemon.http() as http:
@@ -103,13 +103,13 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_takes_it_again_when_there_i
         ballast.unlink()
         answer = say(http, chat, "after")
         assert answer.status_code == 200
-        assert events(answer)[-1]["event"] == "finished"
+        assert events(answer)[-1]["event"] == "finished", events(answer)[-1]
         assert http.get(f"/v1/chats/{chat}").json()["messages"][-2]["content"] == "after"
 
 
 @needs_mount
 def test_a_reply_that_finds_the_disk_full_is_told_to_its_reader_and_stored_later(daemon):
-    start_inside(daemon, 'mount -t tmpfs -o size=400k,mode=700 none "$S"')
+    start_inside(daemon, 'mount -t tmpfs -o size=1m,mode=700 none "$S"')
     daemon.wait_ready()
     ballast = ballast_of(daemon)
     with daemon.http() as http:

@@ -53,6 +53,7 @@ def test_moods_in_words() -> None:
 async def test_a_skills_answer_is_marked_and_its_quote_opens(
     daemon: FakeDaemon, sit: Sit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
     file = tmp_path / "garden.md"
     file.write_text("# Garden\n## Plants\nWater the ferns on Monday.\n")
     opened: list[tuple[str, int | None]] = []
@@ -60,7 +61,7 @@ async def test_a_skills_answer_is_marked_and_its_quote_opens(
     daemon.replies.append(Reply(["Monday."], skill=answer(file)))
     async with sit() as person:
         await person.send("When do I water the ferns?")
-        await person.sees("▣ documents · exact, not written by the model", "garden.md:3 · Plants", "Water the ferns")
+        await person.sees("▣ documents · exact, not written by the model", "~/garden.md:3 · Plants", "Water the ferns")
         await person.idle()
         assert len(person.chat.query(SkillMark)) == 1  # told live and again with the end
         if how == "click":

@@ -116,8 +116,20 @@ def test_switches(tmp_path):
     assert off.answer("2 + 2")
     assert {v.name: v.why_off for v in off.views() if not v.on} == {"clock": "named in [skills] off"}
     none = Registry(config.Skills(enabled=False), tmp_path, [])
-    assert not none.concerns("2 + 2")
     assert none.answer("2 + 2") is None
+    assert [v.name for v in none.views() if v.on] == ["care"]
+    assert none.answer("I want to kill myself").skill == "care"
+    silent = Registry(config.Skills(enabled=False, off=["care"]), tmp_path, [])
+    assert not silent.concerns("2 + 2")
+    assert silent.answer("I want to kill myself") is None
+
+
+def test_a_letter_is_read_for_words_of_crisis_and_for_nothing_else(tmp_path):
+    registry = Registry(config.Skills(), tmp_path, [])
+    letter = "It rained all day and nobody came. " * 100
+    assert registry.answer(letter + "I want to kill myself.").skill == "care"
+    assert registry.answer("2 + 2" + " " * 2000) is None
+    assert not registry.concerns(letter * 3)
     with pytest.raises(ConfigError, match=r"Did you mean 'calculator'\?"):
         Registry(config.Skills(off=["calculater"]), tmp_path, [])
 
