@@ -336,7 +336,7 @@ async def test_the_message_is_written_in_an_editor(
         await person.type("short")
         await person.press("ctrl+g")
         await person.until(lambda: person.draft == "short, longer")
-        monkeypatch.setenv("EDITOR", str(tmp_path / "nothing"))
+        monkeypatch.setenv("EDITOR", "no-such-editor")
         await person.press("ctrl+g")
         await person.sees("did not start")
         assert person.draft == "short, longer"
