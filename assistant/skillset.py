@@ -85,17 +85,15 @@ def reminders(follow: bool, notify: bool) -> None:
 async def _follow(notify: bool) -> None:
     from assistant.client import Client
     from assistant.skills.desktop import notify_desktop
-    from assistant.skills.reminder_book import told_words
 
     since = time.time()
     async with Client() as client:
         while True:
             for reminder in await client.reminders_told(since, FOLLOW_WAIT_S):
                 since = max(since, reminder.fired_at)
-                words = told_words(reminder)
-                click.echo(f"{time.strftime('%H:%M')}  {words}")
+                click.echo(f"{time.strftime('%H:%M')}  {reminder.words}")
                 if notify:
-                    title, _, body = words.partition(": ")
+                    title, _, body = reminder.words.partition(": ")
                     await notify_desktop(title, body)
 
 

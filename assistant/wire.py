@@ -499,6 +499,7 @@ class Reminder(Wire):
     id: int
     text: str
     kind: Literal["timer", "alarm", "reminder"]
+    words: str  # what is said when it is told: "Timer: tea", and how late that is
     due_at: float  # when next, Unix seconds
     when: str  # the same in words, in the zone of the machine that keeps it
     repeats: str = ""  # in words; empty: once

@@ -59,6 +59,7 @@ class FakeDaemon:
         self.ready_after = 0  # so many questions about readiness are answered with "not yet"
         self.reason = "the model is being loaded"
         self.simulated = False
+        self.told: list[wire.Reminder] = []  # reminders that have come due
         self.queued = 0  # requests that wait for a slot
         self.selftest: wire.SelfTestSummary | None = None
         self.policy, self.limits = "private", {}
@@ -117,6 +118,7 @@ class FakeDaemon:
                 Route("/v1/prices", self.prices),
                 Route("/v1/search", self.search),
                 Route("/v1/revision", self.revision),
+                Route("/v1/reminders/told", self.reminders_told),
                 Route("/v1/chats/{id}/tree", self.tree),
                 Route("/v1/chats/{id}/export", self.export),
                 Route("/v1/chats/{id}/fork", self.fork, methods=["POST"]),
@@ -172,6 +174,14 @@ class FakeDaemon:
         )
 
     # --- routes ---
+
+    async def reminders_told(self, request: Request) -> Response:
+        since = float(request.query_params["since"])
+        for _ in range(20):
+            if found := [r for r in self.told if r.fired_at and r.fired_at > since]:
+                break
+            await asyncio.sleep(0.02)
+        return _json(wire.ReminderList(data=found))
 
     async def healthz(self, _request: Request) -> Response:
         return _json({"status": "ok"})

@@ -12,7 +12,7 @@ from pathlib import Path
 from assistant import wire
 from assistant.errors import SkillError
 from assistant.skills.desktop import notify_desktop
-from assistant.skills.reminder_book import ReminderBook, told_words
+from assistant.skills.reminder_book import ReminderBook
 from assistant.skills.zones import local_zone
 
 LOOK_S = 5.0
@@ -72,8 +72,8 @@ class Bell:
         async with self._told:
             self._told.notify_all()
         for reminder in told:
-            log.info("%s", told_words(reminder).partition(":")[0].lower() + f" {reminder.id} is told")
-            title, _, body = told_words(reminder).partition(": ")
+            log.info("%s %d is told", reminder.kind, reminder.id)
+            title, _, body = reminder.words.partition(": ")
             await self._notify(title, body)
         return told
 

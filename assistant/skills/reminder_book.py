@@ -35,9 +35,13 @@ class Entry(msgspec.Struct):
 
     def view(self, now: datetime) -> wire.Reminder:
         due = datetime.fromtimestamp(self.due_at, now.tzinfo)
-        return wire.Reminder(id=self.id, text=self.text, kind=self.kind, due_at=self.due_at, when=when_words(due, now),
-                             repeats=self.repeat.words() if self.repeat else "", fired_at=self.fired_at,
-                             late_s=self.late_s, done=self.done)  # fmt: skip
+        return wire.Reminder(id=self.id, text=self.text, kind=self.kind, words=self._words(), due_at=self.due_at,
+                             when=when_words(due, now), repeats=self.repeat.words() if self.repeat else "",
+                             fired_at=self.fired_at, late_s=self.late_s, done=self.done)  # fmt: skip
+
+    def _words(self) -> str:
+        late = f" (late: it was due {_ago(self.late_s)} ago)" if self.late_s else ""
+        return f"{self.kind.capitalize()}: {self.text}{late}"
 
 
 class _Book(msgspec.Struct):
@@ -144,13 +148,6 @@ def when_words(due: datetime, now: datetime) -> str:
     day = {0: "today", 1: "tomorrow"}.get(gap) or f"on {dates.words(due)}"
     seconds = f":{due.second:02}" if due.second and gap == 0 else ""
     return f"{day} at {dates.clock(due)}{seconds}"
-
-
-def told_words(reminder: wire.Reminder) -> str:
-    """What is said when it is time."""
-    what = {"timer": "Timer", "alarm": "Alarm", "reminder": "Reminder"}[reminder.kind]
-    late = f" (late: it was due {_ago(reminder.late_s)} ago)" if reminder.late_s else ""
-    return f"{what}: {reminder.text}{late}"
 
 
 def _ago(seconds: float) -> str:

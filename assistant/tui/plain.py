@@ -16,7 +16,7 @@ from contextlib import aclosing
 from assistant import wire
 from assistant.client import Client
 from assistant.errors import AssistantError
-from assistant.tui import export, personas
+from assistant.tui import export, personas, reminders
 from assistant.tui.commands import BY_NAME, COMMANDS, Command, is_command, parse
 from assistant.tui.figures import si
 from assistant.tui.text import END, FOUND, printable, title_of
@@ -26,6 +26,7 @@ from assistant.tui.widgets.mood_tag import spoken
 HERE = ("new", "retry", "undo", "fork", "search", "chats", "rename", "persona", "system", "export", "costs", "plan",
         "offline", "help", "quit")  # fmt: skip
 """The commands that lines can serve."""
+YOU = "You: "
 
 
 class Plain:
@@ -35,6 +36,8 @@ class Plain:
         self._client, self._chat = client, chat
         self._prompt = ""
         self._listed: list[wire.Chat] = []
+        self._asking = False
+        self._told: list[str] = []  # reminders that came while a reply was written
 
     async def run(self) -> None:
         ready = await self._client.ready()
@@ -44,7 +47,14 @@ class Plain:
             _say(f"Model {name}. Type /help for help.")
         if self._chat:
             await self._read_out()
-        while (line := await _line("You: ")) is not None:
+        following = asyncio.create_task(reminders.follow(self._client, self._reminded))
+        try:
+            await self._talk()
+        finally:
+            following.cancel()
+
+    async def _talk(self) -> None:
+        while (line := await self._ask()) is not None:
             text = line.strip()
             try:
                 if is_command(text):
@@ -56,6 +66,22 @@ class Plain:
                     await self._send(text[1:] if text.startswith("//") else text)
             except AssistantError as error:
                 _say(f"Not done: {error}")
+
+    async def _ask(self) -> str | None:
+        while self._told:
+            _say(self._told.pop(0))
+        self._asking = True
+        try:
+            return await _line(YOU)
+        finally:
+            self._asking = False
+
+    def _reminded(self, reminder: wire.Reminder) -> None:
+        words = f"\a{printable(reminder.words)}."
+        if self._asking:
+            _put(f"\n{words}\n{YOU}")
+        else:
+            self._told.append(words)
 
     async def _send(self, text: str) -> None:
         if self._chat is None:

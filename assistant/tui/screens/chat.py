@@ -13,8 +13,9 @@ from textual.containers import Horizontal, Vertical
 from textual.events import Key, Resize
 from textual.screen import Screen
 
+from assistant import wire
 from assistant.errors import AssistantError, RequestError
-from assistant.tui import editor
+from assistant.tui import editor, reminders
 from assistant.tui.commands import parse
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
@@ -29,6 +30,10 @@ from assistant.tui.widgets.status_header import StatusHeader
 
 if TYPE_CHECKING:
     from assistant.tui.widgets.voice_bar import VoiceBar
+
+
+REMINDER_S = 120.0
+"""A toast for who has looked away: a click takes it from the screen sooner."""
 
 
 class ChatScreen(Screen[None]):
@@ -106,6 +111,7 @@ class ChatScreen(Screen[None]):
     async def _begin(self) -> None:
         self.run_worker(self.connection.run(), group="connection")
         self.run_worker(self.dialogue.run(), group="dialogue")
+        self.run_worker(reminders.follow(self.connection.client, self._reminded), group="reminders")
         await self._find_voice()
 
     async def _find_voice(self) -> None:
@@ -156,6 +162,11 @@ class ChatScreen(Screen[None]):
             self.refresh_chats()
             if chat is self.dialogue.branch.chat:
                 self.dialogue.changed_elsewhere(now.chat)
+
+    def _reminded(self, reminder: wire.Reminder) -> None:
+        title, _, body = reminder.words.partition(": ")
+        self.app.bell()
+        self.notify(printable(body), title=title, timeout=REMINDER_S, markup=False)
 
     async def _learn_prices(self) -> None:
         with suppress(AssistantError):  # without them, no price is shown

@@ -9,6 +9,8 @@ from assistant import wire
 
 CELLS = 5
 UNSURE = 0.5
+NEUTRAL = "neutral"
+"""Nothing to be strong or faint about."""
 
 
 class MoodTag(Static):
@@ -27,8 +29,9 @@ class MoodTag(Static):
         self.display = mood is not None
         if mood:
             filled = min(max(round(mood.intensity * CELLS), 0), CELLS)
-            self.update(Content.assemble((f"{name(mood)} ", ""), ("▰" * filled, "$text-secondary"),
-                                         ("▱" * (CELLS - filled), "$foreground 40%")))  # fmt: skip
+            bar = [] if mood.label == NEUTRAL else [("▰" * filled, "$text-secondary"),
+                                                    ("▱" * (CELLS - filled), "$foreground 40%")]  # fmt: skip
+            self.update(Content.assemble((f"{name(mood)} ", "" if bar else "$text-muted"), *bar))
 
 
 def name(mood: wire.Mood) -> str:
@@ -37,5 +40,7 @@ def name(mood: wire.Mood) -> str:
 
 def spoken(mood: wire.Mood) -> str:
     """The same for who cannot see the bar."""
+    if mood.label == NEUTRAL:
+        return f"Sounds {name(mood)}."
     strength = "faintly" if mood.intensity < 1 / 3 else "clearly" if mood.intensity < 2 / 3 else "strongly"
     return f"Sounds {strength} {name(mood)}."

@@ -11,7 +11,7 @@ from assistant import wire
 from assistant.daemon.bell import Bell
 from assistant.errors import SkillError
 from assistant.skills import desktop
-from assistant.skills.reminder_book import ReminderBook, told_words
+from assistant.skills.reminder_book import ReminderBook
 from assistant.skills.when import read
 from tests.unit.skills.conftest import NOW, ZONE
 
@@ -121,7 +121,7 @@ async def test_who_waits_hears_of_it(bell):
     bell.clock.on(minutes=3)
     runs = asyncio.create_task(bell.run())
     [told] = await asyncio.wait_for(waiting, 5)
-    assert told_words(told) == "Timer: tea"
+    assert told.words == "Timer: tea"
     assert await bell.told_since(told.fired_at, 0) == []
     late = asyncio.create_task(bell.told_since(told.fired_at, wait_s=30))
     await asyncio.sleep(0)
