@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +27,8 @@ T = TypeVar("T")
 ANSWER_TIMEOUT_S = 30.0
 SILENCE_TIMEOUT_S = 120.0
 """A stream carries a ping every few seconds; this much silence means that nobody is there."""
+
+FOLLOW_PAUSE_S = 1.0
 
 HINT_START = "Start it with `assistant serve`; its log may say why it is gone"
 HINT_CUT = "The message and the partial reply are kept: send again or regenerate"
@@ -163,6 +166,20 @@ class Client:
         """
         path, wait = f"/v1/reminders/told?since={since!r}", {"prefer": f"wait={min(wait_s, ANSWER_TIMEOUT_S / 2):.0f}"}
         return (await self._request("GET", path, answer=wire.ReminderList, headers=wait)).data
+
+    async def follow_reminders(self) -> AsyncGenerator[wire.Reminder, None]:
+        """Each reminder that is told from now on; never ends. What came due while the daemon was away comes when it is
+        back."""
+        since = time.time()
+        while True:
+            told: list[wire.Reminder] = []
+            with contextlib.suppress(AssistantError):  # no daemon now, or one that tells nothing
+                told = await self.reminders_told(since, ANSWER_TIMEOUT_S)
+            for reminder in told:
+                since = max(since, reminder.fired_at or since)
+                yield reminder
+            if not told:
+                await asyncio.sleep(FOLLOW_PAUSE_S)
 
     # --- the library ---
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from assistant import wire
 
 EXIT_NONE = 1
-FOLLOW_WAIT_S = 15.0
 
 
 @click.group("skills", invoke_without_command=True)
@@ -86,15 +85,12 @@ async def _follow(notify: bool) -> None:
     from assistant.client import Client
     from assistant.skills.desktop import notify_desktop
 
-    since = time.time()
     async with Client() as client:
-        while True:
-            for reminder in await client.reminders_told(since, FOLLOW_WAIT_S):
-                since = max(since, reminder.fired_at)
-                click.echo(f"{time.strftime('%H:%M')}  {reminder.words}")
-                if notify:
-                    title, _, body = reminder.words.partition(": ")
-                    await notify_desktop(title, body)
+        async for reminder in client.follow_reminders():
+            click.echo(f"{time.strftime('%H:%M')}  {reminder.words}")
+            if notify:
+                title, _, body = reminder.words.partition(": ")
+                await notify_desktop(title, body)
 
 
 def _views() -> list[wire.SkillView]:

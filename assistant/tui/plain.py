@@ -16,7 +16,7 @@ from contextlib import aclosing
 from assistant import wire
 from assistant.client import Client
 from assistant.errors import AssistantError
-from assistant.tui import export, personas, reminders
+from assistant.tui import export, personas
 from assistant.tui.commands import BY_NAME, COMMANDS, Command, is_command, parse
 from assistant.tui.figures import si
 from assistant.tui.text import END, FOUND, printable, title_of
@@ -47,7 +47,7 @@ class Plain:
             _say(f"Model {name}. Type /help for help.")
         if self._chat:
             await self._read_out()
-        following = asyncio.create_task(reminders.follow(self._client, self._reminded))
+        following = asyncio.create_task(self._follow_reminders())
         try:
             await self._talk()
         finally:
@@ -76,12 +76,13 @@ class Plain:
         finally:
             self._asking = False
 
-    def _reminded(self, reminder: wire.Reminder) -> None:
-        words = f"\a{printable(reminder.words)}."
-        if self._asking:
-            _put(f"\n{words}\n{YOU}")
-        else:
-            self._told.append(words)
+    async def _follow_reminders(self) -> None:
+        async for reminder in self._client.follow_reminders():
+            words = f"\a{printable(reminder.words)}."
+            if self._asking:
+                _put(f"\n{words}\n{YOU}")
+            else:
+                self._told.append(words)
 
     async def _send(self, text: str) -> None:
         if self._chat is None:

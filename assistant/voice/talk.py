@@ -48,6 +48,7 @@ class Show(Protocol):
     def level(self, level: events.Level) -> None: ...
     def heard(self, text: str) -> None: ...
     def reply(self, text: str) -> None: ...
+    def reminder(self, words: str) -> None: ...
     def turn(self, turn: Turn) -> None: ...
     def problem(self, message: str) -> None: ...
 
@@ -71,6 +72,8 @@ class Talk:
         self._client, self._voice, self._told, self._show = client, voice, told, show
         self.chat_id, self._wake, self._left, self._hands_free = chat_id, wake_word, turns, hands_free
         self._clock = clock
+        self._due: list[str] = []  # reminders that wait until nobody speaks
+        self._hearing, self._reminding = False, 0
         self._reply: asyncio.Task[None] | None = None
         self._turn: Turn | None = None
         self._speech_ended = 0.0
@@ -81,11 +84,28 @@ class Talk:
         if self._hands_free:
             self._voice.do(events.Listen("hands-free"))
         self._show.state("listening")
+        following = asyncio.create_task(self._follow_reminders())
         try:
             while self._left is None or self._left > 0:
                 await self._handle(await self._told.get())
+                self._remind()
         finally:
+            following.cancel()
             await self._cancel()
+
+    async def _follow_reminders(self) -> None:
+        async for reminder in self._client.follow_reminders():
+            self._due.append(reminder.words)
+            self._remind()
+
+    def _remind(self) -> None:
+        """Say what it is time for, as soon as neither of us is speaking."""
+        while self._due and not self._turn and not self._hearing:
+            words = self._due.pop(0)
+            self._reminding += 1
+            self._show.reminder(words)
+            self._voice.do(events.Say(f"{words}."))
+            self._voice.do(events.End())
 
     async def _handle(self, event: events.Told) -> None:
         match event:
@@ -94,16 +114,20 @@ class Talk:
             case events.Began():
                 if event.interrupted or self._busy:
                     await self._interrupted()
+                self._hearing = True
                 self._show.state("hearing")
             case events.Understanding():
                 self._speech_ended = self._clock() - event.silence_s
                 self._show.state("thinking")
             case events.Heard():
+                self._hearing = False
                 await self._answer(event)
             case events.Sounding():
                 if self._turn and self._turn.first_sound_s is None:
                     self._turn.first_sound_s = self._clock() - self._speech_ended
                 self._show.state("speaking")
+            case events.Spoken() if self._reminding:
+                self._reminding -= 1
             case events.Spoken():
                 self._over()
             case events.Failed() if event.fatal:
@@ -172,6 +196,7 @@ class Talk:
             self._reply.cancel()
             await asyncio.gather(self._reply, return_exceptions=True)
             self._reply = None
+        self._reminding = 0
         self._voice.do(events.Hush())
 
     def _over(self) -> None:

@@ -98,6 +98,10 @@ class Line:
         sys.stdout.flush()
         self._in_reply = True
 
+    def reminder(self, words: str) -> None:
+        self._clear()
+        click.echo(msgspec.json.encode({"reminder": words}).decode() if self._as_json else f"\a{_printable(words)}")
+
     def turn(self, turn: Turn) -> None:
         if self._in_reply:
             click.echo(" ..." if turn.interrupted else "")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from assistant import paths
+from assistant import paths, wire
 from assistant.client import Client
 from assistant.errors import VoiceUnavailable
 from assistant.voice import events
 from assistant.voice.talk import Talk, Turn
-from tests.fake_daemon import FakeDaemon, Reply
+from tests.fake_daemon import NOW, FakeDaemon, Reply
 
 
 class Voice:
@@ -31,6 +32,7 @@ class Voice:
 class Show:
     def __init__(self) -> None:
         self.states, self.turns, self.problems, self.text = [], [], [], ""
+        self.reminders: list[str] = []
 
     def state(self, state: str) -> None:
         self.states.append(state)
@@ -40,6 +42,9 @@ class Show:
 
     def reply(self, text: str) -> None:
         self.text += text
+
+    def reminder(self, words: str) -> None:
+        self.reminders.append(words)
 
     def turn(self, turn: Turn) -> None:
         self.turns.append(turn)
@@ -103,6 +108,30 @@ async def test_a_question_and_its_answer(daemon: FakeDaemon) -> None:
         await it.until(lambda: it.voice.said[-1:] == ["Yes."])
     (chat_id,) = daemon.chats
     assert daemon.texts(chat_id) == ["What time is it?", "It is noon. Really.", "Is it?", "Yes."]
+
+
+async def test_a_reminder_is_spoken_when_nobody_else_speaks(daemon: FakeDaemon) -> None:
+    def due(text: str) -> wire.Reminder:
+        daemon.told.append(wire.Reminder(id=1, text=text, kind="timer", words=f"Timer: {text}", due_at=NOW, when="now",
+                                         fired_at=time.time(), done=True))  # fmt: skip
+
+    async with talking() as it:
+        await asyncio.sleep(0.05)
+        due("tea")
+        await it.until(lambda: it.voice.said == ["Timer: tea."])
+        it.tell(events.Spoken())
+        it.tell(events.Began(False))
+        await it.until(lambda: "hearing" in it.show.states)
+        due("eggs")
+        await asyncio.sleep(0.1)
+        assert it.show.reminders == ["Timer: tea"]
+        it.tell(events.Understanding(0.6), events.Heard("Are you there?", 1.0, 0.1, 0.6))
+        await it.until(lambda: it.voice.asked[-1:] == [events.End()] and len(it.voice.said) > 1)
+        assert it.voice.said[1:] == ["Hello from the fake."]
+        it.tell(events.Sounding(), events.Spoken())
+        await it.until(lambda: it.voice.said[-1] == "Timer: eggs.")
+        assert len(it.show.turns) == 1
+        it.tell(events.Spoken())
 
 
 async def test_speech_cancels_what_is_being_written(daemon: FakeDaemon) -> None:

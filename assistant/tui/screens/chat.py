@@ -13,9 +13,8 @@ from textual.containers import Horizontal, Vertical
 from textual.events import Key, Resize
 from textual.screen import Screen
 
-from assistant import wire
 from assistant.errors import AssistantError, RequestError
-from assistant.tui import editor, reminders
+from assistant.tui import editor
 from assistant.tui.commands import parse
 from assistant.tui.connection import Connection, Launcher, Link, Phase
 from assistant.tui.dialogue import Dialogue
@@ -111,7 +110,7 @@ class ChatScreen(Screen[None]):
     async def _begin(self) -> None:
         self.run_worker(self.connection.run(), group="connection")
         self.run_worker(self.dialogue.run(), group="dialogue")
-        self.run_worker(reminders.follow(self.connection.client, self._reminded), group="reminders")
+        self.run_worker(self._follow_reminders(), group="reminders")
         await self._find_voice()
 
     async def _find_voice(self) -> None:
@@ -163,10 +162,11 @@ class ChatScreen(Screen[None]):
             if chat is self.dialogue.branch.chat:
                 self.dialogue.changed_elsewhere(now.chat)
 
-    def _reminded(self, reminder: wire.Reminder) -> None:
-        title, _, body = reminder.words.partition(": ")
-        self.app.bell()
-        self.notify(printable(body), title=title, timeout=REMINDER_S, markup=False)
+    async def _follow_reminders(self) -> None:
+        async for reminder in self.connection.client.follow_reminders():
+            title, _, body = reminder.words.partition(": ")
+            self.app.bell()
+            self.notify(printable(body), title=title, timeout=REMINDER_S, markup=False)
 
     async def _learn_prices(self) -> None:
         with suppress(AssistantError):  # without them, no price is shown
