@@ -101,6 +101,7 @@ def test_what_is_heard_is_printed_and_what_is_said_is_played(card: Path) -> None
     heard = json.loads(run("listen", "--json").stdout)
     assert errors(QUESTION, heard["text"])[0] <= 2
     assert heard["took_s"] > 0
+    print(f"real-time factor {heard['took_s'] / heard['audio_s']:.2f}")
     run("say", text="Good evening.")
     played = wav.from_pcm16(card.read_bytes())
     assert 0.5 < len(played) / 22_050 < 3
