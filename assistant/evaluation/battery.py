@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,11 +104,12 @@ class ProbeFilter:
     of Norway must have read of it.
     """
 
-    def __init__(self, path: Path = BATTERY_FILE):
+    def __init__(self, path: Path = BATTERY_FILE, also: Iterable[str] = ()):
+        """`also`: more sentences whose very words must not be read."""
         probes = _parse(path)
         self._exact = {
             normalised(turn) for probe in probes for turn in probe.turns if len(normalised(turn).split()) >= 4
-        }
+        } | {normalised(text) for text in also}
         self._near: dict[str, list[frozenset[str]]] = {}
         for words in {content_words(turn) for probe in probes if probe.category != "facts" for turn in probe.turns}:
             if len(words) >= LEAST_CONTENT_WORDS:

@@ -10,6 +10,7 @@ from pathlib import Path
 from assistant.errors import UsageError
 from assistant.evaluation.battery import ProbeFilter
 from assistant.evaluation.limits import out_of_scope_test
+from assistant.evaluation.tone import HEAVY
 from assistant.training import sources
 from assistant.training.dialogues import GRAVE, DialogueWriter
 from assistant.training.documents import (
@@ -141,7 +142,7 @@ def held_out_documents(grammar: Grammar, seed: int, amounts: Amounts) -> Iterato
 
 def without_probes(documents: Iterator[Document]) -> Iterator[Document]:
     """Leave out every document in which the user says what the probe battery says, or nearly so."""
-    probes, known = ProbeFilter(), {}
+    probes, known = ProbeFilter(also=HEAVY), {}
     for document in documents:
         said = [text.split(TURN_END)[0].removeprefix(USER) for text, _ in document.segments if text.startswith(USER)]
         for text in said:

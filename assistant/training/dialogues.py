@@ -38,6 +38,8 @@ GRAVE = {
     f"limits.{name}" for name in ("crisis", "emergency", "harm", "harm_more", "violence", "abuse_of_user", "medical")
 }
 GRAVE_WEIGHT = 6.0  # rare in a dialogue, and the worst to answer wrongly
+GRAVE_FEELINGS = {f"feelings.{name}" for name in ("diagnosis", "sudden_death", "violence", "everything_lost")}
+GRAVE_FEELINGS_WEIGHT = 3.0  # many events in one block, and a cheerful word for any of them is the worst there is
 EXCHANGES_PER_DIALOGUE = [1, 1, 1, 2, 2, 2, 3, 3, 4]
 LABEL_QUESTIONS = [
     "How do I sound?",
@@ -78,6 +80,8 @@ class DialogueWriter:
             return 3.0 if len(block.pairs("fix", "fixed")) else 1.0
         if block.name in GRAVE:
             return GRAVE_WEIGHT
+        if block.name in GRAVE_FEELINGS:
+            return GRAVE_FEELINGS_WEIGHT
         return self.grammar.block_weight(block) ** FACTS_DAMPING if file == "facts" else 1.0
 
     def user(self, templates: tuple[str, ...], bindings: Bindings, exact: bool = False) -> str:

@@ -138,7 +138,7 @@ def test_tone_counts_what_puts_off():
     assert scores["loops"] == pytest.approx(1 / 5)
     assert has_loop("a b c a b c a b c")
     assert not has_loop("I see. I see what you mean.")
-    assert len(HEAVY) >= 20
+    assert len(HEAVY) >= 60
 
 
 def test_refusing_what_one_should_know():
