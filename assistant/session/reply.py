@@ -18,9 +18,9 @@ from backends.base import State
 
 SAVE_EVERY_S = 0.5
 """How often an unfinished reply is stored: what a kill -9 can take away at most."""
-SEND_EVERY_S = 0.004
-"""Tokens that follow each other faster travel together: an event costs as much processor time as a small model's pass,
-and takes it from the engine's thread. The first token and the end are sent at once."""
+SEND_EVERY_S = 0.033
+"""Tokens that follow each other faster travel together, thirty times a second: an event costs as much processor time as
+a small model's pass, here and in whoever draws it. The first token and the end are sent at once."""
 
 Record = Callable[[wire.Cost, wire.FinishReason], Awaitable[None]]
 """Told of every answer that ended: what it cost and how it ended."""

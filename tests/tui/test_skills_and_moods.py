@@ -33,7 +33,7 @@ async def test_a_mood_is_a_word_and_a_bar_and_absent_without_one(daemon: FakeDae
         await person.sees("sad ▰▰▰▱▱", "Hello from the fake")
         await person.send("Thanks")
         await person.idle()
-        assert [tag.display for tag in person.chat.query(MoodTag)] == [True, False]
+        assert len(person.chat.query(MoodTag)) == 1
         chat_id = next(iter(daemon.chats))
         await person.chat.dialogue.open(None)
         await person.chat.dialogue.open(chat_id)  # as it is stored

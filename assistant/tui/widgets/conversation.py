@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from assistant.tui.markdown import Code
     from assistant.tui.widgets.voice_bar import VoiceBar
 
-FIRST, MORE = 8, 10
-"""Messages that are drawn at once, and those that join when the person comes near an end of them."""
+FIRST, MORE = 8, 4
+"""Messages that are drawn at once, and those that join as long as less than a screen waits beyond an end of it: few,
+because a message costs 5 ms, and a key that is pressed meanwhile comes between."""
 NEAR_ROWS = 4
 FAR = 40
 """A jump over more messages than this leaves those between undrawn."""
-KEPT = 60
-"""Drawn at once at most: what is added at one end goes at the other, so that the last page scrolls like the first."""
+KEPT = 40
+"""Drawn at once, if more are not needed for a screen on either side: what is added at one end goes at the other, so
+that the last page scrolls like the first."""
 
 
 class Conversation(VerticalScroll, can_focus=True):
@@ -56,7 +58,8 @@ class Conversation(VerticalScroll, can_focus=True):
         self._stored: Sequence[wire.Message] = []  # the branch; whoever appends to it has drawn it already
         self._first = 0  # of those that are drawn
         self._end: int | None = None  # after those that are drawn; None: all to the newest
-        self._moving = False
+        self._moving = False  # what is drawn is about to change, or the place in it
+        self._jumps = 0
         self.chosen: Widget | None = None
         self.aloud: VoiceBar | None = None  # reads the reply while it is written
         self._block: Code | None = None
@@ -75,6 +78,8 @@ class Conversation(VerticalScroll, can_focus=True):
         self.stop_reading()
         same = self._stored is not messages and self._end is None and self._same(messages)
         self._stored = messages
+        if not same:
+            self._jumps, self._moving = self._jumps + 1, False
         with self.app.batch_update():
             if same:
                 await self.remove_children(list(self.children)[same:])
@@ -159,14 +164,18 @@ class Conversation(VerticalScroll, can_focus=True):
     def _near_end(self) -> None:
         if self._moving or (self._follows and NEAR_ROWS < self.max_scroll_y != self.scroll_y):
             return  # on its way to the newest words
-        if self._first and self.scroll_y <= NEAR_ROWS:
+        if self._first and self.scroll_y <= self._near:
             self._moving = True
             self.call_next(self._draw_earlier)
-        elif self._end is not None and self.scroll_y >= self.max_scroll_y - NEAR_ROWS:
+        elif self._end is not None and self.scroll_y >= self.max_scroll_y - self._near:
             self._moving = True
             self.call_next(self._draw_later)
         elif self._end is None and not self.is_anchored and self.scroll_y >= self.max_scroll_y:
             self.anchor()  # follows the newest words again
+
+    @property
+    def _near(self) -> int:
+        return max(self.size.height, NEAR_ROWS)
 
     async def _draw_earlier(self, number: int = 0) -> None:
         self._moving, place = True, self._place()
@@ -175,13 +184,19 @@ class Conversation(VerticalScroll, can_focus=True):
         self._first = first
         with self.app.batch_update():
             await self.query_children("#earlier").remove()
+            if place[0] != self._jumps:
+                return
             await self.mount_all([*self._earlier(), *widgets], before=0)
+            if place[0] != self._jumps:
+                return
             end = len(self._stored) if self._end is None else self._end
             drawn = self._messages()
             if first + len(drawn) == end and len(drawn) > KEPT and not self._follows:  # nothing waits below the branch
-                self._end = first + KEPT
-                self.anchor(False)  # the end of what is drawn is not the end
-                await self._drop(drawn[KEPT:])
+                far = self.scroll_y + self.size.height + self._near
+                if beyond := [w for w in drawn[KEPT:] if w.virtual_region.y > far]:
+                    self._end = end - len(beyond)
+                    self.anchor(False)  # the end of what is drawn is not the end
+                    await self._drop(beyond)
         self.call_after_refresh(self._stay, *place)
 
     async def _draw_later(self) -> None:
@@ -191,10 +206,15 @@ class Conversation(VerticalScroll, can_focus=True):
         self._end = end if end < len(self._stored) else None
         with self.app.batch_update():
             await self.mount_all(map(widget_for, self._stored[begin:end]))
-            if len(drawn := self._messages()) > KEPT:
-                self._first = end - KEPT
-                await self._drop(drawn[:-KEPT])
+            if place[0] != self._jumps:
+                return
+            far = self.scroll_y - self._near
+            if beyond := [w for w in self._messages()[:-KEPT] if w.virtual_region.bottom < far]:
+                self._first += len(beyond)
+                await self._drop(beyond)
                 await self.query_children("#earlier").remove()
+                if place[0] != self._jumps:
+                    return
                 await self.mount_all(self._earlier(), before=0)
         self.call_after_refresh(self._stay, *place)
 
@@ -203,38 +223,57 @@ class Conversation(VerticalScroll, can_focus=True):
             self.stop_reading()
         await self.remove_children(widgets)
 
-    def _place(self) -> tuple[Widget | None, float]:
-        """The uppermost message on the screen, and how far from its upper edge it begins."""
+    def _place(self) -> tuple[int, Widget | None, float]:
+        """The uppermost message on the screen, and how far from its upper edge it begins; valid until the next jump."""
         for widget in self._messages():
             if widget.virtual_region.bottom > self.scroll_y:
-                return widget, widget.virtual_region.y - self.scroll_y
-        return None, 0.0
+                return self._jumps, widget, widget.virtual_region.y - self.scroll_y
+        return self._jumps, None, 0.0
 
-    def _stay(self, widget: Widget | None, rows: float) -> None:
+    def _jump(self, then: Callable[[], object]) -> None:
+        """Go elsewhere once what is there is laid out; nothing that waited to stay in place does so after it."""
+        self._jumps += 1
+        self._moving = True
+
+        def arrive() -> None:
+            then()
+            self.call_after_refresh(self._stay, self._jumps, None, 0.0)
+
+        self.call_after_refresh(arrive)
+
+    def _stay(self, jumps: int, widget: Widget | None, rows: float) -> None:
         """What was under the eyes stays there when messages come in or go above it."""
+        if jumps != self._jumps:
+            return
         self._moving = False
         if widget and widget.is_attached and not self._follows:
             self.scroll_to(y=widget.virtual_region.y - rows, animate=False, immediate=True, force=True)
+        self._near_end()
+
+    async def _draw_around(self, place: int) -> None:
+        """Have this one of the stored messages drawn, and some on either side."""
+        if self._first - FAR <= place < self._first:
+            await self._draw_earlier(self._first - place + FIRST)
+        elif place < self._first or (self._end is not None and place >= self._end):
+            self._jumps += 1
+            self._moving = True
+            self._first, end = max(place - FIRST // 2, 0), min(place + FIRST, len(self._stored))
+            self._end = end if end < len(self._stored) else None
+            with self.app.batch_update():
+                await self.remove_children()
+                await self.mount_all([*self._earlier(), *map(widget_for, self._stored[self._first : end])])
 
     async def go_to(self, message_id: str) -> None:
         """Bring a message into view and choose it."""
         places = {message.id: place for place, message in enumerate(self._stored)}
         if message_id not in places:
             return
-        place = places[message_id]
-        if self._first - FAR <= place < self._first:
-            await self._draw_earlier(self._first - place + FIRST)
-        elif place < self._first or (self._end is not None and place >= self._end):
-            self._first, end = max(place - FIRST // 2, 0), min(place + MORE, len(self._stored))
-            self._end = end if end < len(self._stored) else None
-            with self.app.batch_update():
-                await self.remove_children()
-                await self.mount_all([*self._earlier(), *map(widget_for, self._stored[self._first : end])])
+        await self._draw_around(places[message_id])
         self.anchor(False)
         self.release_anchor()
         for widget in self._messages():
             if widget.message_id == message_id:
-                self.call_after_refresh(self._choose, widget)
+                self._jump(lambda chosen=widget: self._choose(chosen))
 
     @property
     def _follows(self) -> bool:
@@ -248,13 +287,11 @@ class Conversation(VerticalScroll, can_focus=True):
         self._near_end()
 
     async def action_first(self) -> None:
-        if self._stored and self._first > FAR:
-            await self.go_to(self._stored[0].id)
-            self.stop_reading()
-        while self._first:
-            await self._draw_earlier()
+        await self._draw_around(0)
+        if self._end is not None:
+            self.anchor(False)
         self.release_anchor()
-        self.scroll_home(animate=False)
+        self._jump(lambda: self.scroll_home(animate=False, immediate=True))
 
     async def action_last(self) -> None:
         await self.to_end()

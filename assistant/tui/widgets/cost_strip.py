@@ -10,8 +10,8 @@ from assistant import wire
 from assistant.tui.costs import Meter, Tally
 from assistant.tui.figures import GAUGE_CELLS, Part, cost_parts, fit, joules, money, rate_parts
 
-REFRESH_S = 0.1
-"""Nobody reads figures that change with each of three hundred tokens per second."""
+REFRESH_S = 0.25
+"""Nobody reads figures that change with each of three hundred tokens per second; the last ones are shown at once."""
 
 HINT = "Enter sends · Ctrl+J new line · / commands · Ctrl+B chats · Ctrl+P all actions · F1 help"
 
@@ -40,7 +40,9 @@ class CostStrip(Widget):
         self.meter.take(cost, final)
         if final is None:
             self._seen = None
-        if not self._waits:
+        if final is not False:
+            self._draw()
+        elif not self._waits:
             self._waits = True
             self.set_timer(REFRESH_S, self._draw)
 

@@ -18,10 +18,10 @@ from assistant.tui.widgets.mood_tag import MoodTag
 from assistant.tui.widgets.thought import Thought
 
 REDRAW_S = 1 / 15
-REST, LONGEST_S = 9.0, 0.05
+REST, LONGEST_S = 19.0, 0.05
 """A redraw costs the same for one token as for twenty, and the more the longer the conversation is.
-After each, this many times its processor time is left to the daemon, which wants the same cores: redraws take a tenth
-of one at most. One that took longer than LONGEST_S counts as that, so that words never stand still for a second."""
+After each, this many times its processor time is left to the daemon, which wants the same cores: redraws take a
+twentieth of one at most. Longer than LONGEST_S does not count, so that words never stand still for a second."""
 SLICE = 400
 """Characters that one redraw takes at most, and a third of what waits: what is drawn at once stops the keys."""
 KEYS_FIRST_S, KEYS_FIRST = 0.04, 5
@@ -39,51 +39,77 @@ STATUS_WORDS: dict[str, str] = {
 class Note(Static):
     """A line below a message; takes no room while it has nothing to say."""
 
-    def __init__(self) -> None:
-        super().__init__(markup=False)
-        self.display = False
-
     def say(self, text: str, bad: bool = False) -> None:
         self.update(text)
         self.display = bool(text)
         self.set_class(bad, "-bad")
 
 
-class UserMessage(Vertical):
+class Noted(Vertical):
+    """A message with a line below it, which is made when there is something to say: a widget costs a page up 2 ms."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._note: Note | None = None
+        self._composed = False
+
+    def below(self) -> ComposeResult:
+        """What is known to stand below by now; the rest is mounted."""
+        self._composed = True
+        if self._note:
+            yield self._note
+
+    def note(self, text: str, bad: bool = False) -> None:
+        if self._note is None:
+            if not text:
+                return
+            self._note = Note(markup=False)
+            if self._composed:
+                self.mount(self._note)
+        self._note.say(text, bad)
+
+
+class UserMessage(Noted):
     """What the person wrote, and plainly whether it has arrived."""
 
-    HELP: ClassVar[str | None] = "Your message."
+    HELP: ClassVar[str | None] = (
+        "Your message. Below it, where emotion sensing is on, what it sounds like, as a word; the bar is how strongly, "
+        "from calm to full. A reading of words, and never a diagnosis: 'perhaps' stands before what is as likely to be "
+        "wrong as right."
+    )
 
     def __init__(self, text: str, message_id: str | None = None, mood: wire.Mood | None = None):
         super().__init__()
         self.text = text
         self.message_id = message_id
+        self.mood = mood
         self._text = Static(printable(text), markup=False, classes="text")
-        self._mood = MoodTag(mood)
-        self._note = Note()
 
     def compose(self) -> ComposeResult:
         yield self._text
-        yield self._mood
-        yield self._note
+        if self.mood:
+            yield MoodTag(self.mood)
+        yield from self.below()
 
     def feel(self, mood: wire.Mood | None) -> None:
-        self._mood.show(mood)
-
-    def note(self, text: str, bad: bool = False) -> None:
-        self._note.say(text, bad)
+        self.mood = mood
+        if tags := self.query_children(MoodTag):
+            tags.first().show(mood)
+        elif mood and self._composed:
+            self.mount(MoodTag(mood), after=self._text)
 
     def shows(self, message: wire.Message) -> bool:
-        return (self.message_id, self.text, self._mood.mood) == (message.id, message.content, message.mood)
+        return (self.message_id, self.text, self.mood) == (message.id, message.content, message.mood)
 
     def copy(self) -> UserMessage:
         """The same once more: a widget that was removed cannot come back."""
-        twin = UserMessage(self.text, self.message_id, self._mood.mood)
-        twin.note(str(self._note.content), self._note.has_class("-bad"))
+        twin = UserMessage(self.text, self.message_id, self.mood)
+        if self._note:
+            twin.note(str(self._note.content), self._note.has_class("-bad"))
         return twin
 
 
-class AssistantMessage(Vertical):
+class AssistantMessage(Noted):
     """A reply, complete or being written; `write` never redraws all of it."""
 
     HELP: ClassVar[str | None] = "A reply of the model."
@@ -104,18 +130,18 @@ class AssistantMessage(Vertical):
         from assistant.tui.widgets.prose import Prose
 
         self.prose = Prose(answer)
-        self._note = Note()
         self._skill: wire.SkillAnswer | None = None
+        if message:
+            self.settle(message)
 
     def compose(self) -> ComposeResult:
         if self._thought:
             yield self._thought
         yield self.prose
-        yield self._note
+        yield from self.below()
 
     async def on_mount(self) -> None:
         if self._message:
-            self.settle(self._message)
             await self.mark(self._message.skill)
 
     async def mark(self, answer: wire.SkillAnswer | None) -> None:
@@ -167,9 +193,6 @@ class AssistantMessage(Vertical):
             words.append(cost_note(message.cost))
         bad = message.status not in ("complete", "streaming")
         self.note(" · ".join(word for word in words if word), bad)
-
-    def note(self, text: str, bad: bool = False) -> None:
-        self._note.say(text, bad)
 
     def _plan(self, seconds: float) -> None:
         if not self._waits:

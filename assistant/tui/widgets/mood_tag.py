@@ -14,11 +14,6 @@ NEUTRAL = "neutral"
 
 
 class MoodTag(Static):
-    HELP = (
-        "What your message sounds like, as a word; the bar is how strongly, from calm to full. A reading of words, and "
-        "never a diagnosis: 'perhaps' stands before what is as likely to be wrong as right."
-    )
-
     def __init__(self, mood: wire.Mood | None = None) -> None:
         super().__init__(markup=False)
         self.show(mood)
