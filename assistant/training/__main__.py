@@ -1,4 +1,4 @@
-"""The command line of the recipe: `python -m assistant.training data|train|grow|finish|export|card|lexicon|probe`."""
+"""The command line of the recipe, `python -m assistant.training`: from data and training to the card and the probe."""
 
 import argparse
 import json
@@ -81,6 +81,12 @@ def _finish(options: argparse.Namespace) -> None:
     )
 
 
+def _average(options: argparse.Namespace) -> None:
+    from assistant.training.average import average
+
+    average(options.run, options.out, options.share)
+
+
 def _export(options: argparse.Namespace) -> None:
     from assistant.training.export import export
 
@@ -160,6 +166,12 @@ def _parser() -> argparse.ArgumentParser:
     finish.add_argument("--workers", type=int, default=2)
     finish.add_argument("--eager", action="store_true", help="do not compile")
     finish.set_defaults(run_command=_finish)
+
+    average = commands.add_parser("average", help="the mean of several finished models of one run")
+    average.add_argument("--run", type=Path, action="append", required=True, help="a finished model; give it again")
+    average.add_argument("--share", type=float, action="append", default=[], help="one for each --run; default: equal")
+    average.add_argument("--out", type=Path, required=True, help="a new folder")
+    average.set_defaults(run_command=_average)
 
     export = commands.add_parser("export", help="write model.pth, model.bf16.pth, vocab.txt and the metrics")
     export.add_argument("--run", type=Path, required=True, help="the folder `train` wrote")

@@ -35,6 +35,7 @@ class Metrics(msgspec.Struct):
     sources: list[dict]
     loss_curve: list[dict]
     parity_with_rwkv_package: float
+    mean_of: list[dict] = []  # steps, decay_steps and share of each finished model that was averaged
 
 
 def _shares(metrics: Metrics) -> str:
@@ -82,6 +83,12 @@ def write_card(
         f"{metrics.steps:,} steps, of these {metrics.decay_steps:,} of decay, {metrics.wall_hours:.2f} hours of "
         f"wall time on shared cores, seed {metrics.seed}"
     )
+    if metrics.mean_of:
+        parts = "; ".join(
+            f"{part['steps']:,} steps, {part['decay_steps']:,} of decay: {part['share']:.0%}"
+            for part in metrics.mean_of
+        )
+        training += f"; the weights are the mean of {len(metrics.mean_of)} branches of that run ({parts})"
     return f"""# Model card: the embedded model
 
 A very small RWKV-7 ("x070") for short, friendly chat in English, trained from scratch on a CPU by the recipe in

@@ -53,6 +53,7 @@ def metrics_of(run: Path, data: Path, weights: dict[str, Tensor], checkpoint: di
         "held_out_perplexity": round(math.exp(loss), 4),
         "steps": checkpoint["step"],
         "decay_steps": checkpoint["step"] - (checkpoint["decay_from"] or checkpoint["step"]),
+        "mean_of": checkpoint.get("mean_of", []),
         "data_began": checkpoint["data_began"],
         "seed": checkpoint["seed"],
         "sources": summary["sources"],

@@ -14,6 +14,7 @@ from assistant.evaluation.battery import read_battery  # noqa: E402
 from assistant.models.canonical import from_blinkdl  # noqa: E402
 from assistant.models.quantize import pack  # noqa: E402
 from assistant.models.source import read_source  # noqa: E402
+from assistant.training.average import average  # noqa: E402
 from assistant.training.dataset import Amounts, build, without_probes  # noqa: E402
 from assistant.training.documents import LABEL_WEIGHTS, chat_document, load_rows, prompt_of  # noqa: E402
 from assistant.training.export import export, load_pth  # noqa: E402
@@ -101,6 +102,27 @@ def test_a_run_goes_on_with_other_data_of_the_same_vocabulary(stable, data, tmp_
     build(other, None, vocabulary_size=600, amounts=FEW, context=64)
     with pytest.raises(UsageError, match="another vocabulary"):
         train(sitting(other, run, steps=24))
+
+
+def test_the_mean_of_two_finished_models(stable, data, tmp_path):
+    short, longer, mean = tmp_path / "short", tmp_path / "longer", tmp_path / "mean"
+    for out, steps in ((short, 2), (longer, 4)):
+        finish(stable[0], sitting(data, out, decay_steps=steps, evaluate_every=100))
+    average([short, longer], mean, [1, 3])
+    one, other, both = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (short, longer, mean))
+    expected = 0.25 * one["weights"]["head.weight"] + 0.75 * other["weights"]["head.weight"]
+    torch.testing.assert_close(both["weights"]["head.weight"], expected)
+    export(mean, data, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["mean_of"] == [
+        {"steps": 22, "decay_steps": 2, "share": 0.25},
+        {"steps": 24, "decay_steps": 4, "share": 0.75},
+    ]
+    (short / "vocab.txt").write_bytes(b"")
+    with pytest.raises(UsageError, match="other vocabularies"):
+        average([short, longer], tmp_path / "never")
+    with pytest.raises(UsageError, match="two runs or more"):
+        average([longer], tmp_path / "never")
+    assert not (tmp_path / "never").exists()
 
 
 def test_rows_are_never_written_over(data):
