@@ -81,6 +81,9 @@ def command(
         limit=limit,
         **({"dialogues": dialogues} if dialogues else {}),
     )
+    if parts and (missing := options.unmeasured):
+        part, wants = next(iter(missing.items()))
+        raise UsageError(f"'{part}' is measured on texts that are not part of the program", hint=f"Name them: {wants}")
     if set(options.parts) == {"questions"}:  # no model takes part
         found = {part: questions.score_all(part) for part in (questions.DEV, questions.TEST)}
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2) if as_json else questions.table(found))
@@ -99,6 +102,8 @@ def command(
         return
     click.echo(table(results))
     click.echo(plot(results))
+    if missing := options.unmeasured:
+        click.echo("Not measured: " + ", ".join(f"{part} ({wants})" for part, wants in missing.items()), err=True)
 
 
 def _run(

@@ -66,6 +66,10 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     questions: dict[str, Scores] = {}  # by method; of the program and not of the model
 
 
+WANTS = {"feelings": ("data", "rated"), "mood": ("data", "rated"), "limits": ("data",), "lambada": ("lambada",)}
+"""Parts that read a file of the user's, and the options of which one has to name it."""
+
+
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What to measure. `data`: folder with goemotions/ and clinc/; `rated`: folder of VADER's rated sets."""
 
@@ -83,6 +87,15 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 f"nothing to measure is called {sorted(unknown)[0]!a}", hint=f"There is: {', '.join(PARTS)}"
             )
+
+    @property
+    def unmeasured(self) -> dict[str, str]:
+        """The parts that cannot be measured with these options, and what would have to be given."""
+        return {
+            part: " or ".join(f"--{name}" for name in wants)
+            for part, wants in WANTS.items()
+            if part in self.parts and not any(getattr(self, name) for name in wants)
+        }
 
 
 def chance_level(result: BatteryScore, rounds: int = 20, seed: int = 0) -> float:

@@ -196,9 +196,20 @@ def test_the_command_measures_and_prints(tmp_path, monkeypatch):
     assert "perplexity of replies" in result.output
     assert "last words" in result.output
     assert "█" in result.output or "░" in result.output
+    assert "Not measured: feelings (--data or --rated)" in result.stderr
+    assert "lambada (" not in result.stderr
     (found,) = json.loads(CliRunner().invoke(command, [*arguments, "--only", "battery", "--json"]).stdout)
     assert found["battery"]["greedy"]["asked"] == found["battery"]["sampled"]["asked"] == 6
     assert report.stored("embedded") == {}  # a quick look with --limit is not a measurement
+
+
+@pytest.mark.parametrize("part", ["feelings", "mood", "limits", "lambada"])
+def test_a_part_that_lacks_its_texts_is_not_passed_over_in_silence(part, tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path))
+    result = CliRunner().invoke(command, ["--only", part])
+    assert isinstance(result.exception, UsageError)
+    assert f"'{part}'" in str(result.exception)
+    assert "--" in result.exception.hint
 
 
 def test_failures_of_the_sealed_part_are_never_listed(tmp_path, monkeypatch):
