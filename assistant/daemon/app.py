@@ -66,9 +66,10 @@ async def _http(request: Request, error: HTTPException):
     message = "there is no such address" if error.status_code == 404 else error.detail.lower()
     content = wire.ErrorBody(message=message, code="http", hint="/openapi.json lists what there is")
     headers = {}
-    if error.status_code == 405:  # several routes may share the path; the framework names the methods of the first
+    if error.status_code == 405:  # several routes may share the path; the framework names the first's methods
         routes = [r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE]
-        headers["allow"] = ", ".join(sorted({method for route in routes for method in route.methods}))
+        methods = {method for route in routes if route.path == routes[0].path for method in route.methods}
+        headers["allow"] = ", ".join(sorted(methods))
     return answer({"error": content}, error.status_code, headers)
 
 

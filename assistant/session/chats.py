@@ -252,6 +252,7 @@ class Chats:
                 ask=lambda: skills.answer(user.content, chat_id=chat.id, before=before, status=self._status),
                 finish=lambda outcome: self._finish_given(chat.id, reply.id, outcome),
                 write=lambda: self._start(chat, user, reply, request, generation),
+                room=lambda: self._engine.require_room(generation.client),
                 failed=lambda: self._live.pop(chat.id, None),
                 sense=(lambda: sensing.by_words(user)) if sensing and request.mood is not False else None,
             )

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from assistant import wire
+from assistant.errors import RequestError
 from assistant.session.reply import Outcome, Reply
 from assistant.session.skill_calls import CalledReply
 
@@ -14,12 +15,15 @@ BACKEND = "skill"
 """What stands in a cost where a device's name would."""
 
 
+ROOM_AGAIN_S = 0.05
+
+
 class SkilledReply:
     """Runs on the event loop like a Reply, and looks like one; it goes on whether or not anybody listens.
 
     `ask()` is called in a worker thread. `finish(outcome)` stores its answer and gives the last event; `write()` starts
-    the model's reply, and `failed()` is told if it could not. `sense()`: the mood of a message that no model
-    reads.
+    the model's reply once `room()` does not refuse any more, and `failed()` is told if it could not. `sense()`: the
+    mood of a message that no model reads.
     """
 
     def __init__(
@@ -27,10 +31,11 @@ class SkilledReply:
         ask: Callable[[], wire.SkillAnswer | None],
         finish: Callable[[Outcome], Awaitable[wire.StreamEvent]],
         write: Callable[[], Reply | CalledReply],
+        room: Callable[[], object],
         failed: Callable[[], object],
         sense: Callable[[], Awaitable[wire.Sensed | None]] | None = None,
     ):
-        self._ask, self._finish, self._write, self._failed = ask, finish, write, failed
+        self._ask, self._finish, self._write, self._room, self._failed = ask, finish, write, room, failed
         self._sense, self._sensed = sense, None
         self._reply: Reply | CalledReply | None = None
         self._given: Outcome | None = None
@@ -68,6 +73,7 @@ class SkilledReply:
         try:
             answer = await asyncio.to_thread(self._ask)
             if answer is None:
+                await self._place()
                 self._reply = self._write()
                 if self._cancelled:
                     self._reply.cancel()
@@ -81,6 +87,15 @@ class SkilledReply:
             kind, hint = "storage_error" if self._given else "server_error", getattr(error, "hint", None)
             body = wire.ErrorBody(message=str(error), type=kind, code=getattr(error, "code", None), hint=hint)
             self._last = wire.Failed(error=body)
+
+    async def _place(self) -> None:
+        """The message was accepted, so it waits where one that comes now would be sent away."""
+        while True:
+            try:
+                self._room()
+                return
+            except RequestError:
+                await asyncio.sleep(ROOM_AGAIN_S)
 
 
 def cost_of(elapsed_s: float) -> wire.Cost:

@@ -154,6 +154,8 @@ def test_reminders_come_and_go(http, ringing, chat_id):
     for text in ("hello", "cancel all reminders", ""):
         assert http.post("/v1/reminders", json={"text": text}).status_code == 400
     assert http.get("/v1/reminders/told?since=soon").status_code == 400
+    asked = http.options("/v1/reminders/told")  # another route's pattern fits that address as well
+    assert (asked.status_code, asked.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_a_daemon_stays_for_a_reminder_and_then_leaves(daemon):
